@@ -1,2 +1,688 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <gst/gst.h>
+
+/**
+ * SECTION:element-moshi
+ * @title: moshi
+ * @short_description: talk with Moshi, the full-duplex speech model
+ *
+ * `moshi` sends the speech it is given to a Moshi server and gives out what
+ * Moshi says: a filter with a conversation inside. Moshi listens and speaks at
+ * once, in frames of 80 ms, one answer to each frame of input.
+ *
+ * Where the input is not live the element works in batch: the output has the
+ * time stamps and the length of the input and its #GstMoshi:tail, to the sample,
+ * and the whole runs as fast as the server. Where it is live the output is one
+ * contiguous stream from PLAYING on, silence where Moshi has nothing to say.
+ *
+ * ## Example pipelines
+ *
+ * |[
+ * gst-launch-1.0 filesrc location=question.wav ! wavparse ! audioconvert ! audioresample ! moshi uri=ws://127.0.0.1:8998 tail=4000 name=m ! wavenc ! filesink location=answer.wav  m.text ! srtenc ! filesink location=answer.srt
+ * ]| A question from a file; the answer and its subtitles to files, four seconds
+ * longer than the question so that Moshi can finish.
+ *
+ * |[
+ * gst-launch-1.0 pulsesrc ! audioconvert ! moshi uri=ws://127.0.0.1:8998 ! audioconvert ! pulsesink
+ * ]| A talk over headphones.
+ *
+ * |[
+ * gst-launch-1.0 -t pulsesrc ! audioconvert ! moshi uri=wss://example.com api-key=KEY ! audioconvert ! pulsesink
+ * ]| The same with a server that wants a key; the words are printed as tags.
+ */
+
+#include "gstmoshi.h"
+
+#include "gstmoshicall.h"
+#include "gstmoshierror.h"
+#include "gstmoshiinput.h"
+#include "gstmoshioutput.h"
+#include "gstmoshisettings.h"
+#include "gstmoshistats.h"
+#include "gstmoshitalk.h"
+
+GST_DEBUG_CATEGORY_STATIC (moshi_debug);
+#define GST_CAT_DEFAULT moshi_debug
+
+/* Locks, in order, none held while pushing, querying, posting, notifying,
+ * signalling or joining:
+ *   input's lock -> talk->lock -> OBJECT_LOCK
+ * `settings` is by OBJECT_LOCK. Everything else that changes is the talk's. */
+struct _GstMoshi
+{
+  GstElement parent;
+
+  GstPad *sinkpad;
+  GstPad *srcpad;
+
+  /* Immutable after init */
+  GstMoshiTalk *talk;
+  GstMoshiInput *input;
+  GstMoshiOutput *output;
+  GstMoshiCall *call;
+
+  GstMoshiSettings settings;    /* by OBJECT_LOCK */
+};
+
+enum
+{
+  PROP_STATS = 1,
+  PROP_CONNECTION_STATE,
+};
+
+enum
+{
+  SIGNAL_ACCEPT_CERTIFICATE,
+  SIGNAL_RESTART,
+  SIGNAL_FLUSH_OUTPUT,
+  N_SIGNALS
+};
+
+static guint signals[N_SIGNALS];
+
+static GstStaticPadTemplate text_template =
+GST_STATIC_PAD_TEMPLATE ("text", GST_PAD_SRC, GST_PAD_REQUEST,
+    GST_STATIC_CAPS ("text/x-raw, format=(string)utf8"));
+
+#define gst_moshi_parent_class parent_class
+G_DEFINE_TYPE (GstMoshi, gst_moshi, GST_TYPE_ELEMENT);
+
+static gboolean
+register_tags (void)
+{
+  gst_tag_register (GST_MOSHI_TAG_TEXT, GST_TAG_FLAG_DECODED, G_TYPE_STRING,
+      "Moshi's words", "What Moshi says", gst_tag_merge_use_first);
+  return TRUE;
+}
+
+GST_ELEMENT_REGISTER_DEFINE_WITH_CODE (moshi, "moshi", GST_RANK_NONE,
+    GST_TYPE_MOSHI, register_tags ());
+
+/* --- batch or live -------------------------------------------------------- */
+
+/* Asks upstream whether it is live. Where nobody answers (nothing is linked, or
+ * it has not started) only a buffer settles that it is not. */
+static void
+find_mode (GstMoshi * self, gboolean settle)
+{
+  GstQuery *query = gst_query_new_latency ();
+  gboolean live = FALSE, answered;
+  GstClockTime min = 0;
+
+  answered = gst_pad_peer_query (self->sinkpad, query);
+  if (answered)
+    gst_query_parse_latency (query, &live, &min, NULL);
+  gst_query_unref (query);
+
+  if (live)
+    gst_moshi_output_set_upstream_latency (self->output, min);
+  if (answered || settle) {
+    GST_INFO_OBJECT (self, "upstream is %s", live ? "live" : "not live");
+    gst_moshi_talk_set_mode (self->talk, live);
+  }
+}
+
+static gboolean
+is_mode_known (GstMoshi * self)
+{
+  gboolean known;
+
+  g_mutex_lock (&self->talk->lock);
+  known = self->talk->known;
+  g_mutex_unlock (&self->talk->lock);
+  return known;
+}
+
+/* --- sink pad ------------------------------------------------------------- */
+
+static GstFlowReturn
+chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
+{
+  GstMoshi *self = GST_MOSHI (parent);
+
+  if (!is_mode_known (self))
+    find_mode (self, TRUE);
+  return gst_moshi_input_chain (self->input, buffer);
+}
+
+static void
+start_flush (GstMoshi * self, GstEvent * event)
+{
+  gst_moshi_talk_set_input_flushing (self->talk, TRUE);
+  gst_pad_push_event (self->srcpad, gst_event_ref (event));
+  gst_moshi_output_flush_start (self->output);
+  gst_moshi_output_flush_text (self->output, event);
+}
+
+static void
+stop_flush (GstMoshi * self, GstEvent * event)
+{
+  gst_pad_pause_task (self->srcpad);
+  gst_pad_push_event (self->srcpad, gst_event_ref (event));
+  gst_moshi_output_flush_text (self->output, event);
+  gst_moshi_input_flush (self->input);
+  gst_moshi_talk_set_input_flushing (self->talk, FALSE);
+  gst_moshi_output_flush_stop (self->output,
+      gst_pad_is_active (self->srcpad));
+}
+
+static void
+take_segment (GstMoshi * self, GstEvent * event)
+{
+  const GstSegment *segment;
+  GstSegment time;
+
+  gst_event_parse_segment (event, &segment);
+  if (segment->format != GST_FORMAT_TIME) {
+    /* Raw samples from a file without a parser: no time stamps to believe */
+    gst_segment_init (&time, GST_FORMAT_TIME);
+    segment = &time;
+  }
+  gst_moshi_input_set_segment (self->input, segment);
+}
+
+static gboolean
+take_caps (GstMoshi * self, GstEvent * event)
+{
+  GstCaps *caps;
+
+  gst_event_parse_caps (event, &caps);
+  return gst_moshi_input_set_caps (self->input, caps);
+}
+
+static void
+take_gap (GstMoshi * self, GstEvent * event)
+{
+  GstClockTime pts, duration;
+
+  if (!is_mode_known (self))
+    find_mode (self, TRUE);
+  gst_event_parse_gap (event, &pts, &duration);
+  gst_moshi_input_gap (self->input, pts, duration);
+}
+
+static void
+take_eos (GstMoshi * self)
+{
+  if (!is_mode_known (self))
+    find_mode (self, TRUE);
+  gst_moshi_input_eos (self->input);
+}
+
+/* Upstream's stream ends here: what goes out is Moshi's, with stream-start,
+ * caps, segment and tags of its own. */
+static gboolean
+sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
+{
+  GstMoshi *self = GST_MOSHI (parent);
+  gboolean ret = TRUE;
+
+  switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_FLUSH_START:
+      start_flush (self, event);
+      break;
+    case GST_EVENT_FLUSH_STOP:
+      stop_flush (self, event);
+      break;
+    case GST_EVENT_CAPS:
+      ret = take_caps (self, event);
+      break;
+    case GST_EVENT_SEGMENT:
+      take_segment (self, event);
+      break;
+    case GST_EVENT_GAP:
+      take_gap (self, event);
+      break;
+    case GST_EVENT_EOS:
+      take_eos (self);
+      break;
+    default:
+      break;
+  }
+  gst_event_unref (event);
+  return ret;
+}
+
+static gboolean
+sink_activate_mode (GstPad * pad, GstObject * parent, GstPadMode mode,
+    gboolean active)
+{
+  GstMoshi *self = GST_MOSHI (parent);
+
+  if (mode != GST_PAD_MODE_PUSH)
+    return FALSE;
+  gst_moshi_talk_set_input_flushing (self->talk, !active);
+  return TRUE;
+}
+
+/* Input and output are two streams, whatever flows between them. */
+static GstIterator *
+iterate_no_links (GstPad * pad, GstObject * parent)
+{
+  return NULL;
+}
+
+/* --- src pad -------------------------------------------------------------- */
+
+static gboolean
+src_activate_mode (GstPad * pad, GstObject * parent, GstPadMode mode,
+    gboolean active)
+{
+  GstMoshi *self = GST_MOSHI (parent);
+
+  if (mode != GST_PAD_MODE_PUSH)
+    return FALSE;
+  return gst_moshi_output_activate (self->output, active);
+}
+
+/* Live, a sample stamped p leaves by p + upstream's latency + ours. What comes
+ * after may wait as long as it likes: our own thread pushes, upstream's never
+ * waits for it. */
+static gboolean
+query_latency (GstMoshi * self, GstQuery * query)
+{
+  gboolean live;
+  GstClockTime min, max;
+
+  if (!gst_pad_peer_query (self->sinkpad, query))
+    return FALSE;
+  gst_query_parse_latency (query, &live, &min, &max);
+  if (!live)
+    return TRUE;
+
+  gst_moshi_output_set_upstream_latency (self->output, min);
+  min += gst_moshi_output_get_latency (self->output);
+  gst_query_set_latency (query, TRUE, min, GST_CLOCK_TIME_NONE);
+  return TRUE;
+}
+
+static gboolean
+src_query (GstPad * pad, GstObject * parent, GstQuery * query)
+{
+  GstMoshi *self = GST_MOSHI (parent);
+
+  switch (GST_QUERY_TYPE (query)) {
+    case GST_QUERY_LATENCY:
+      return query_latency (self, query);
+    case GST_QUERY_DURATION:
+    case GST_QUERY_SEEKING:
+    case GST_QUERY_POSITION:
+      return gst_pad_peer_query (self->sinkpad, query);
+    default:
+      return gst_pad_query_default (pad, parent, query);
+  }
+}
+
+static gboolean
+src_event (GstPad * pad, GstObject * parent, GstEvent * event)
+{
+  GstMoshi *self = GST_MOSHI (parent);
+
+  if (GST_EVENT_TYPE (event) == GST_EVENT_RECONFIGURE) {
+    gst_event_unref (event);
+    return TRUE;
+  }
+  return gst_pad_push_event (self->sinkpad, event);
+}
+
+/* --- text pad ------------------------------------------------------------- */
+
+static GstPad *
+request_new_pad (GstElement * element, GstPadTemplate * template,
+    const gchar * name, const GstCaps * caps)
+{
+  GstMoshi *self = GST_MOSHI (element);
+  GstPad *pad = gst_element_get_static_pad (element, "text");
+
+  if (pad) {
+    GST_WARNING_OBJECT (self, "there is one text pad, and it is in use");
+    gst_object_unref (pad);
+    return NULL;
+  }
+  pad = gst_pad_new_from_template (template, "text");
+  gst_pad_set_iterate_internal_links_function (pad, iterate_no_links);
+  gst_moshi_output_add_text_pad (self->output, pad);
+  gst_element_add_pad (element, pad);
+  return pad;
+}
+
+static void
+release_pad (GstElement * element, GstPad * pad)
+{
+  GstMoshi *self = GST_MOSHI (element);
+
+  gst_moshi_output_remove_text_pad (self->output);
+  gst_element_remove_pad (element, pad);
+}
+
+/* --- states --------------------------------------------------------------- */
+
+static void
+copy_settings (GstMoshi * self, GstMoshiSettings * settings)
+{
+  GST_OBJECT_LOCK (self);
+  gst_moshi_settings_copy (settings, &self->settings);
+  GST_OBJECT_UNLOCK (self);
+}
+
+static gboolean
+check_settings (GstMoshi * self)
+{
+  g_autoptr (MoshiSessionConfig) config = NULL;
+  g_autoptr (GError) error = NULL;
+  GstMoshiSettings settings;
+
+  copy_settings (self, &settings);
+  if (!gst_moshi_settings_to_config (&settings, TRUE, &config, &error))
+    gst_moshi_error_post (GST_ELEMENT (self), error, 0, 0);
+  gst_moshi_settings_clear (&settings);
+  return config != NULL;
+}
+
+static gboolean
+start (GstMoshi * self)
+{
+  GstMoshiSettings settings;
+  gboolean ret;
+
+  copy_settings (self, &settings);
+  gst_moshi_talk_reset (self->talk);
+  gst_moshi_input_start (self->input, &settings);
+  gst_moshi_output_start (self->output, &settings);
+  ret = gst_moshi_call_start (self->call, &settings);
+  gst_moshi_settings_clear (&settings);
+  return ret;
+}
+
+static GstStateChangeReturn
+change_state (GstElement * element, GstStateChange transition)
+{
+  GstMoshi *self = GST_MOSHI (element);
+  GstStateChangeReturn ret;
+
+  switch (transition) {
+    case GST_STATE_CHANGE_NULL_TO_READY:
+      if (!check_settings (self))
+        return GST_STATE_CHANGE_FAILURE;
+      break;
+    case GST_STATE_CHANGE_READY_TO_PAUSED:
+      if (!start (self))
+        return GST_STATE_CHANGE_FAILURE;
+      break;
+    case GST_STATE_CHANGE_PAUSED_TO_PLAYING:
+      if (!is_mode_known (self))
+        find_mode (self, FALSE);
+      break;
+    case GST_STATE_CHANGE_PLAYING_TO_PAUSED:
+      gst_moshi_output_set_playing (self->output, FALSE);
+      break;
+    default:
+      break;
+  }
+
+  ret = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
+
+  switch (transition) {
+    case GST_STATE_CHANGE_PAUSED_TO_PLAYING:
+      gst_moshi_output_set_playing (self->output, TRUE);
+      break;
+    case GST_STATE_CHANGE_READY_TO_PAUSED:
+      if (ret == GST_STATE_CHANGE_FAILURE)
+        gst_moshi_call_stop (self->call);
+      break;
+    case GST_STATE_CHANGE_PAUSED_TO_READY:
+      gst_moshi_call_stop (self->call);
+      break;
+    default:
+      break;
+  }
+  return ret;
+}
+
+/* --- properties and signals ----------------------------------------------- */
+
+/* Hands on what takes effect while running. */
+static void
+apply_setting (GstMoshi * self, const gchar * name)
+{
+  GstMoshiSettings settings;
+
+  copy_settings (self, &settings);
+  if (g_str_equal (name, "latency")) {
+    gst_moshi_output_set_latency (self->output, settings.latency);
+    gst_element_post_message (GST_ELEMENT (self),
+        gst_message_new_latency (GST_OBJECT (self)));
+  } else if (g_str_equal (name, "text-unit")) {
+    gst_moshi_output_set_text_unit (self->output, settings.text_unit);
+  } else if (g_str_equal (name, "bitrate")
+      || g_str_equal (name, "complexity")) {
+    gst_moshi_input_set_encoder (self->input, settings.bitrate,
+        settings.complexity);
+  }
+  gst_moshi_settings_clear (&settings);
+}
+
+static void
+set_property (GObject * object, guint id, const GValue * value,
+    GParamSpec * pspec)
+{
+  GstMoshi *self = GST_MOSHI (object);
+  gboolean ours;
+
+  GST_OBJECT_LOCK (self);
+  ours = gst_moshi_settings_set_property (&self->settings, id, value, pspec);
+  GST_OBJECT_UNLOCK (self);
+
+  if (ours)
+    apply_setting (self, pspec->name);
+  else
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+}
+
+static void
+get_property (GObject * object, guint id, GValue * value, GParamSpec * pspec)
+{
+  GstMoshi *self = GST_MOSHI (object);
+  gboolean ours;
+
+  switch (id) {
+    case PROP_STATS:
+      g_value_take_boxed (value, gst_moshi_stats_new (self->talk, self->call,
+              self->input, self->output));
+      return;
+    case PROP_CONNECTION_STATE:
+      g_value_set_enum (value, gst_moshi_call_get_state (self->call));
+      return;
+    default:
+      break;
+  }
+
+  GST_OBJECT_LOCK (self);
+  ours = gst_moshi_settings_get_property (&self->settings, id, value, pspec);
+  GST_OBJECT_UNLOCK (self);
+  if (!ours)
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+}
+
+static void
+restart (GstMoshi * self)
+{
+  gst_moshi_call_restart (self->call);
+}
+
+static void
+flush_output (GstMoshi * self)
+{
+  gst_moshi_output_drop (self->output);
+}
+
+/* Nobody connected to the signal accepts nothing. */
+static gboolean
+accept_certificate (GstElement * element, GTlsCertificate * certificate,
+    GTlsCertificateFlags errors)
+{
+  gboolean accept = FALSE;
+
+  g_signal_emit (element, signals[SIGNAL_ACCEPT_CERTIFICATE], 0, NULL,
+      certificate, errors, &accept);
+  return accept;
+}
+
+static void
+finalize (GObject * object)
+{
+  GstMoshi *self = GST_MOSHI (object);
+
+  gst_moshi_call_free (self->call);
+  gst_moshi_output_free (self->output);
+  gst_moshi_input_free (self->input);
+  gst_moshi_talk_unref (self->talk);
+  gst_moshi_settings_clear (&self->settings);
+  G_OBJECT_CLASS (parent_class)->finalize (object);
+}
+
+static void
+install_signals (GObjectClass * klass)
+{
+  /**
+   * GstMoshi::accept-certificate:
+   * @self: the element
+   * @connection: (nullable): always %NULL, libsoup does not hand it out
+   * @certificate: the server's, which did not pass
+   * @errors: what is wrong with it
+   *
+   * Emitted on the network thread, which other sessions share: decide at once.
+   *
+   * Returns: %TRUE to go on all the same
+   */
+  signals[SIGNAL_ACCEPT_CERTIFICATE] =
+      g_signal_new ("accept-certificate", G_TYPE_FROM_CLASS (klass),
+      G_SIGNAL_RUN_LAST, 0, g_signal_accumulator_true_handled, NULL, NULL,
+      G_TYPE_BOOLEAN, 3, G_TYPE_TLS_CONNECTION, G_TYPE_TLS_CERTIFICATE,
+      G_TYPE_TLS_CERTIFICATE_FLAGS);
+
+  /**
+   * GstMoshi::restart:
+   * @self: the element
+   *
+   * Begins a new conversation on a new session, without leaving PLAYING.
+   */
+  signals[SIGNAL_RESTART] =
+      g_signal_new_class_handler ("restart", G_TYPE_FROM_CLASS (klass),
+      G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION, G_CALLBACK (restart), NULL, NULL,
+      NULL, G_TYPE_NONE, 0);
+
+  /**
+   * GstMoshi::flush-output:
+   * @self: the element
+   *
+   * Drops what Moshi has said and is not yet played.
+   */
+  signals[SIGNAL_FLUSH_OUTPUT] =
+      g_signal_new_class_handler ("flush-output", G_TYPE_FROM_CLASS (klass),
+      G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION, G_CALLBACK (flush_output), NULL,
+      NULL, NULL, G_TYPE_NONE, 0);
+}
+
+static void
+install_properties (GObjectClass * klass)
+{
+  gst_moshi_settings_install (klass, GST_MOSHI_SETTINGS_CONNECTION
+      | GST_MOSHI_SETTINGS_INPUT | GST_MOSHI_SETTINGS_OUTPUT
+      | GST_MOSHI_SETTINGS_BATCH);
+
+  g_object_class_install_property (klass, PROP_STATS,
+      g_param_spec_boxed ("stats", "Statistics",
+          "What has happened so far, counted: see the documentation. Kept "
+          "after the end", GST_TYPE_STRUCTURE,
+          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+  g_object_class_install_property (klass, PROP_CONNECTION_STATE,
+      g_param_spec_enum ("connection-state", "Connection state",
+          "Where the session with the server is in its life",
+          GST_TYPE_MOSHI_CONNECTION_STATE, MOSHI_LIFE_IDLE,
+          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+  gst_type_mark_as_plugin_api (GST_TYPE_MOSHI_CONNECTION_STATE, 0);
+}
+
+static void
+add_template (GstElementClass * klass, const gchar * name,
+    GstPadDirection direction, GstCaps * caps)
+{
+  gst_element_class_add_pad_template (klass,
+      gst_pad_template_new (name, direction, GST_PAD_ALWAYS, caps));
+  gst_caps_unref (caps);
+}
+
+static void
+gst_moshi_class_init (GstMoshiClass * klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+
+  GST_DEBUG_CATEGORY_INIT (moshi_debug, "moshi", 0, "Moshi: the element");
+
+  object_class->finalize = finalize;
+  object_class->set_property = set_property;
+  object_class->get_property = get_property;
+  install_properties (object_class);
+  install_signals (object_class);
+
+  element_class->change_state = change_state;
+  element_class->request_new_pad = request_new_pad;
+  element_class->release_pad = release_pad;
+  add_template (element_class, "sink", GST_PAD_SINK,
+      gst_moshi_input_get_template_caps ());
+  add_template (element_class, "src", GST_PAD_SRC,
+      gst_moshi_output_get_template_caps ());
+  gst_element_class_add_static_pad_template (element_class, &text_template);
+  gst_element_class_set_static_metadata (element_class,
+      "Moshi conversation", "Filter/Network/Audio",
+      "Sends speech to a Moshi server and gives out what Moshi says",
+      "The gst-moshi developers");
+}
+
+static void
+add_sink_pad (GstMoshi * self)
+{
+  GstElementClass *klass = GST_ELEMENT_GET_CLASS (self);
+
+  self->sinkpad = gst_pad_new_from_template
+      (gst_element_class_get_pad_template (klass, "sink"), "sink");
+  gst_pad_set_chain_function (self->sinkpad, chain);
+  gst_pad_set_event_function (self->sinkpad, sink_event);
+  gst_pad_set_activatemode_function (self->sinkpad, sink_activate_mode);
+  gst_pad_set_iterate_internal_links_function (self->sinkpad,
+      iterate_no_links);
+  gst_element_add_pad (GST_ELEMENT (self), self->sinkpad);
+}
+
+static void
+add_src_pad (GstMoshi * self)
+{
+  GstElementClass *klass = GST_ELEMENT_GET_CLASS (self);
+
+  self->srcpad = gst_pad_new_from_template
+      (gst_element_class_get_pad_template (klass, "src"), "src");
+  gst_pad_set_activatemode_function (self->srcpad, src_activate_mode);
+  gst_pad_set_query_function (self->srcpad, src_query);
+  gst_pad_set_event_function (self->srcpad, src_event);
+  gst_pad_set_iterate_internal_links_function (self->srcpad,
+      iterate_no_links);
+  gst_pad_use_fixed_caps (self->srcpad);
+  gst_element_add_pad (GST_ELEMENT (self), self->srcpad);
+}
+
+static void
+gst_moshi_init (GstMoshi * self)
+{
+  GstElement *element = GST_ELEMENT (self);
+
+  gst_moshi_settings_init (&self->settings);
+  self->talk = gst_moshi_talk_new ();
+  add_sink_pad (self);
+  add_src_pad (self);
+  self->input = gst_moshi_input_new (element, self->talk);
+  self->output = gst_moshi_output_new (element, self->srcpad, self->talk);
+  gst_moshi_output_set_input (self->output, self->input);
+  self->call = gst_moshi_call_new (element, self->talk, self->output,
+      accept_certificate);
+}

@@ -1,2 +1,823 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <gst/gst.h>
+
+/* The speaking half
+ *
+ * Moshi answers frame for frame, so what goes up is a clock as much as it is
+ * speech: each sample of the input's timeline is sent exactly once, and where
+ * the input has a hole there goes silence. `next` is where the next sample
+ * stands on that timeline, counted from `origin`; a buffer that begins later
+ * leaves a gap that is filled, one that begins earlier is cut.
+ *
+ * Batch: upstream may run ahead of the answers by GST_MOSHI_WINDOW, then the
+ * streaming thread waits. Live: nothing waits; what no session takes is
+ * counted and gone, and gst_moshi_input_fill() stands in for a source that is
+ * late.
+ *
+ * Lock order: self->lock, then talk->lock. The streaming thread waits on
+ * talk->cond with self->lock held; who wakes it never takes self->lock.
+ */
+
+#include "gstmoshiinput.h"
+
+#include <gst/audio/audio.h>
+
+#include "protocol/moshiopus.h"
+
+GST_DEBUG_CATEGORY_STATIC (moshiinput_debug);
+#define GST_CAT_DEFAULT moshiinput_debug
+
+/* Time stamps may stray this far from the count of samples before they are
+ * believed: as GstAudioBaseSink's alignment-threshold. */
+#define ALIGNMENT (40 * GST_MSECOND)
+
+/* With DISCONT they are believed at once, but for rounding. */
+#define ROUNDING (1 * GST_MSECOND)
+
+/* Live: how late a source may be before silence takes its place. Longer than
+ * the 100 ms a webrtcdsp or a busy sound card holds back now and then. */
+#define LATENESS (120 * GST_MSECOND)
+
+/* Live: a jump of time stamps beyond this is a new beginning, not a gap. */
+#define MAX_LIVE_GAP (2 * GST_SECOND)
+
+/* Batch: silence sent after the end so that a model that gives its first
+ * answers late, and a server that waits for its frame to be full, still answer
+ * all: two frames of the model, one of the server's, two to spare. */
+#define FLUSH_TICKS (5 * GST_MOSHI_MODEL_FRAME)
+
+/* Shortest Opus frame, 2.5 ms */
+#define MIN_FRAME_TICKS 120
+
+/* Longest frame of the encoder: 60 ms at 48 kHz */
+#define MAX_FRAME 2880
+
+struct _GstMoshiInput
+{
+  GstElement *element;          /* not owned: it owns us */
+  GstMoshiTalk *talk;
+
+  GMutex lock;
+
+  /* By lock */
+  GstAudioInfo info;
+  gboolean has_format;
+  GstSegment segment;
+  MoshiOpusEncoder *encoder;
+  guint frame_ticks;            /* of frame-size */
+  guint fill_frames;            /* samples in `mono` */
+  union
+  {
+    gint16 s16[MAX_FRAME];
+    gfloat f32[MAX_FRAME];
+  } mono;
+  guint64 tail;                 /* ticks */
+
+  gboolean running;             /* origin and next are set */
+  GstClockTime origin;          /* running time of tick 0 */
+  guint64 next;                 /* ticks taken since */
+  guint64 skip;                 /* ticks sent ahead of the input, to be cut */
+  guint64 encoded;              /* ticks of it that have left as packets */
+  guint64 padded;               /* how many of them a change of caps added */
+
+  /* Atomic: set by the application at any time, read before a frame */
+  gint bitrate;
+  gint complexity;
+  gint configured;
+};
+
+/**
+ * gst_moshi_input_get_template_caps:
+ *
+ * Returns: (transfer full): what the speaking half takes: the rates libopus
+ *     codes natively, mono or stereo
+ */
+GstCaps *
+gst_moshi_input_get_template_caps (void)
+{
+  return gst_caps_from_string ("audio/x-raw, format=(string){ "
+      GST_AUDIO_NE (S16) ", " GST_AUDIO_NE (F32) " }, "
+      "layout=(string)interleaved, "
+      "rate=(int){ 48000, 24000, 16000, 12000, 8000 }, "
+      "channels=(int)[ 1, 2 ]");
+}
+
+/**
+ * gst_moshi_input_new:
+ * @element: whom it speaks for, in logs
+ * @talk: where it meets the listening half
+ *
+ * Returns: (transfer full): a speaking half
+ */
+GstMoshiInput *
+gst_moshi_input_new (GstElement * element, GstMoshiTalk * talk)
+{
+  GstMoshiInput *self = g_new0 (GstMoshiInput, 1);
+
+  GST_DEBUG_CATEGORY_INIT (moshiinput_debug, "moshiinput", 0,
+      "Moshi: the speaking half");
+  self->element = element;
+  self->talk = gst_moshi_talk_ref (talk);
+  g_mutex_init (&self->lock);
+  gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  return self;
+}
+
+/**
+ * gst_moshi_input_free:
+ * @self: (transfer full): a speaking half
+ */
+void
+gst_moshi_input_free (GstMoshiInput * self)
+{
+  g_clear_pointer (&self->encoder, moshi_opus_encoder_free);
+  gst_moshi_talk_unref (self->talk);
+  g_mutex_clear (&self->lock);
+  g_free (self);
+}
+
+/**
+ * gst_moshi_input_start:
+ * @self: a speaking half
+ * @settings: what the user wants
+ *
+ * Forgets what was before: a start from READY.
+ */
+void
+gst_moshi_input_start (GstMoshiInput * self, const GstMoshiSettings * settings)
+{
+  g_mutex_lock (&self->lock);
+  self->frame_ticks = gst_moshi_settings_get_frame_duration (settings);
+  self->tail = GST_MOSHI_MS_TO_TICKS (settings->tail);
+  self->running = FALSE;
+  self->has_format = FALSE;
+  self->fill_frames = 0;
+  self->next = self->skip = self->padded = self->encoded = 0;
+  gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  g_clear_pointer (&self->encoder, moshi_opus_encoder_free);
+  g_mutex_unlock (&self->lock);
+
+  gst_moshi_input_set_encoder (self, settings->bitrate, settings->complexity);
+}
+
+/**
+ * gst_moshi_input_set_encoder:
+ * @self: a speaking half
+ * @bitrate: bit/s
+ * @complexity: 0 to 10
+ *
+ * Any thread, any time: holds from the next frame.
+ */
+void
+gst_moshi_input_set_encoder (GstMoshiInput * self, gint bitrate,
+    gint complexity)
+{
+  g_atomic_int_set (&self->bitrate, bitrate);
+  g_atomic_int_set (&self->complexity, complexity);
+  g_atomic_int_set (&self->configured, FALSE);
+}
+
+static guint
+ticks_per_frame (GstMoshiInput * self)
+{
+  return GST_MOSHI_TICK_RATE / GST_AUDIO_INFO_RATE (&self->info);
+}
+
+static gboolean
+is_float (GstMoshiInput * self)
+{
+  return GST_AUDIO_INFO_FORMAT (&self->info) == GST_AUDIO_FORMAT_F32;
+}
+
+/* Why the streaming thread stops here, or GST_FLOW_OK. An error of the session
+ * is on the bus already: EOS makes upstream stop without adding another. */
+static GstFlowReturn
+check_flow_locked (GstMoshiTalk * talk)
+{
+  if (talk->input_flushing)
+    return GST_FLOW_FLUSHING;
+  if (talk->failed)
+    return GST_FLOW_EOS;
+  return talk->flow;
+}
+
+static GstFlowReturn
+check_flow (GstMoshiTalk * talk)
+{
+  GstFlowReturn ret;
+
+  g_mutex_lock (&talk->lock);
+  ret = check_flow_locked (talk);
+  g_mutex_unlock (&talk->lock);
+  return ret;
+}
+
+static gboolean
+has_room_locked (GstMoshiTalk * talk)
+{
+  return talk->ready && talk->session
+      && talk->sent < talk->pushed + GST_MOSHI_WINDOW;
+}
+
+static void
+count_sent_locked (GstMoshiTalk * talk, guint ticks)
+{
+  talk->sent += ticks;
+  gst_moshi_meter_sent (&talk->meter, talk->sent, g_get_monotonic_time ());
+}
+
+/* Batch: gives a packet to the server, or waits until that is possible. */
+static GstFlowReturn
+send_batch_locked (GstMoshiTalk * talk, GBytes * packet, guint ticks)
+{
+  GstFlowReturn ret;
+
+  while ((ret = check_flow_locked (talk)) == GST_FLOW_OK) {
+    if (!has_room_locked (talk)) {
+      g_cond_wait (&talk->cond, &talk->lock);
+    } else if (moshi_session_send (talk->session, packet)) {
+      count_sent_locked (talk, ticks);
+      break;
+    } else {
+      /* The session has just ended; the event that says so is on its way. */
+      talk->ready = FALSE;
+    }
+  }
+  return ret;
+}
+
+/* Live: gives a packet to the server, or counts it as gone. */
+static GstFlowReturn
+send_live_locked (GstMoshiTalk * talk, GBytes * packet, guint ticks)
+{
+  if (talk->ready && talk->session
+      && moshi_session_send (talk->session, packet))
+    count_sent_locked (talk, ticks);
+  else
+    talk->unsent += ticks;
+  return check_flow_locked (talk);
+}
+
+static GstFlowReturn
+send_packet (GstMoshiInput * self, GBytes * packet, guint ticks,
+    gboolean loud)
+{
+  GstMoshiTalk *talk = self->talk;
+  GstFlowReturn ret;
+
+  self->encoded += ticks;
+  g_mutex_lock (&talk->lock);
+  gst_moshi_meter_heard (&talk->meter, loud, ticks,
+      self->origin + gst_moshi_ticks_to_time (self->encoded));
+  if (talk->live)
+    ret = send_live_locked (talk, packet, ticks);
+  else
+    ret = send_batch_locked (talk, packet, ticks);
+  g_mutex_unlock (&talk->lock);
+  return ret;
+}
+
+static gboolean
+ensure_encoder (GstMoshiInput * self, GError ** error)
+{
+  if (self->encoder == NULL)
+    self->encoder = moshi_opus_encoder_new (GST_AUDIO_INFO_RATE (&self->info),
+        1, MOSHI_OPUS_VOIP, error);
+  if (self->encoder == NULL)
+    return FALSE;
+
+  if (g_atomic_int_compare_and_exchange (&self->configured, FALSE, TRUE))
+    return moshi_opus_encoder_configure (self->encoder,
+        g_atomic_int_get (&self->bitrate),
+        g_atomic_int_get (&self->complexity), error);
+  return TRUE;
+}
+
+/* Encodes the first n frames of `mono` and sends them. */
+static GstFlowReturn
+encode (GstMoshiInput * self, guint offset, guint n_frames)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) packet = NULL;
+  gboolean loud;
+
+  if (ensure_encoder (self, &error)) {
+    if (is_float (self))
+      packet = moshi_opus_encoder_encode_f32 (self->encoder,
+          self->mono.f32 + offset, n_frames, &error);
+    else
+      packet = moshi_opus_encoder_encode_s16 (self->encoder,
+          self->mono.s16 + offset, n_frames, &error);
+  }
+  if (packet == NULL) {
+    GST_ELEMENT_ERROR (self->element, STREAM, ENCODE, (NULL),
+        ("%s", error->message));
+    return GST_FLOW_ERROR;
+  }
+
+  GST_TRACE_OBJECT (self->element, "packet of %u frames, %" G_GSIZE_FORMAT
+      " bytes", n_frames, g_bytes_get_size (packet));
+  loud = gst_moshi_is_loud (is_float (self) ? (gconstpointer)
+      (self->mono.f32 + offset) : self->mono.s16 + offset, n_frames,
+      is_float (self));
+  return send_packet (self, packet, n_frames * ticks_per_frame (self), loud);
+}
+
+/* Mixes n frames down to mono behind those already there; NULL is silence. */
+static void
+append_mono (GstMoshiInput * self, const guint8 * data, guint n_frames)
+{
+  const guint stereo = GST_AUDIO_INFO_CHANNELS (&self->info) == 2;
+  guint i;
+
+  if (is_float (self)) {
+    const gfloat *in = (const gfloat *) data;
+    gfloat *out = self->mono.f32 + self->fill_frames;
+
+    for (i = 0; i < n_frames; i++)
+      out[i] = !in ? 0 : stereo ? (in[2 * i] + in[2 * i + 1]) / 2 : in[i];
+  } else {
+    const gint16 *in = (const gint16 *) data;
+    gint16 *out = self->mono.s16 + self->fill_frames;
+
+    for (i = 0; i < n_frames; i++)
+      out[i] = !in ? 0 : stereo ? (in[2 * i] + in[2 * i + 1]) / 2 : in[i];
+  }
+  self->fill_frames += n_frames;
+}
+
+/* Takes n frames, or silence with NULL: full packets leave at once. */
+static GstFlowReturn
+feed (GstMoshiInput * self, const guint8 * data, guint64 n_frames)
+{
+  const guint frame = self->frame_ticks / ticks_per_frame (self);
+  GstFlowReturn ret = GST_FLOW_OK;
+
+  while (n_frames > 0 && ret == GST_FLOW_OK) {
+    guint n = MIN (n_frames, frame - self->fill_frames);
+
+    append_mono (self, data, n);
+    n_frames -= n;
+    if (data)
+      data += n * GST_AUDIO_INFO_BPF (&self->info);
+    if (self->fill_frames == frame) {
+      self->fill_frames = 0;
+      ret = encode (self, 0, frame);
+    }
+  }
+  return ret;
+}
+
+/* Sends what does not fill a packet, as shorter packets, the last one padded
+ * with less than 2.5 ms. Whatever was padded is cut from what comes next. */
+static GstFlowReturn
+flush_partial (GstMoshiInput * self)
+{
+  static const guint sizes[] = { 2880, 1920, 960, 480, 240, 120 };
+  const guint unit = ticks_per_frame (self);
+  const guint step = MIN_FRAME_TICKS / unit;
+  const guint pad = (step - self->fill_frames % step) % step;
+  guint offset = 0, left, i;
+  GstFlowReturn ret = GST_FLOW_OK;
+
+  append_mono (self, NULL, pad);
+  left = self->fill_frames;
+  self->fill_frames = 0;
+  self->next += pad * unit;
+  self->skip += pad * unit;
+  self->padded = pad * unit;
+
+  for (i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    const guint n = sizes[i] / unit;
+
+    while (left >= n && ret == GST_FLOW_OK) {
+      ret = encode (self, offset, n);
+      offset += n;
+      left -= n;
+    }
+  }
+  return ret;
+}
+
+/**
+ * gst_moshi_input_set_caps:
+ * @self: a speaking half
+ * @caps: fixed
+ *
+ * Streaming thread. May change in mid-stream: what was given before is sent
+ * before.
+ *
+ * Returns: %FALSE if @caps are none it takes
+ */
+gboolean
+gst_moshi_input_set_caps (GstMoshiInput * self, const GstCaps * caps)
+{
+  GstAudioInfo info;
+
+  if (!gst_audio_info_from_caps (&info, caps))
+    return FALSE;
+
+  g_mutex_lock (&self->lock);
+  if (!self->has_format || !gst_audio_info_is_equal (&info, &self->info)) {
+    if (self->has_format && self->fill_frames > 0)
+      flush_partial (self);
+    self->info = info;
+    self->has_format = TRUE;
+    g_clear_pointer (&self->encoder, moshi_opus_encoder_free);
+    g_atomic_int_set (&self->configured, FALSE);
+  }
+  g_mutex_unlock (&self->lock);
+  return TRUE;
+}
+
+/**
+ * gst_moshi_input_set_segment:
+ * @self: a speaking half
+ * @segment: in time
+ */
+void
+gst_moshi_input_set_segment (GstMoshiInput * self, const GstSegment * segment)
+{
+  g_mutex_lock (&self->lock);
+  self->segment = *segment;
+  g_mutex_unlock (&self->lock);
+}
+
+/* The first buffer after a start or a flush: the output begins where it does. */
+static void
+begin_run (GstMoshiInput * self, GstClockTime pts, GstClockTime running_time)
+{
+  GstMoshiTalk *talk = self->talk;
+
+  self->running = TRUE;
+  self->origin = running_time;
+  self->next = self->skip = self->padded = self->encoded = 0;
+
+  g_mutex_lock (&talk->lock);
+  talk->run++;
+  talk->segment = self->segment;
+  talk->base = pts;
+  talk->run_start = talk->sent;
+  talk->run_length = 0;
+  talk->pushed = talk->sent;
+  g_cond_broadcast (&talk->cond);
+  g_mutex_unlock (&talk->lock);
+
+  GST_INFO_OBJECT (self->element, "input begins at PTS %" GST_TIME_FORMAT,
+      GST_TIME_ARGS (pts));
+}
+
+/* Where the input itself stands: `next`, less what a change of caps padded */
+static guint64
+get_length (GstMoshiInput * self)
+{
+  self->padded = MIN (self->padded, self->skip);
+  return self->next - self->padded;
+}
+
+/* Tells the listening half how far the input is, and counts what was cut. */
+static void
+report_length (GstMoshiInput * self, guint64 trimmed)
+{
+  GstMoshiTalk *talk = self->talk;
+
+  g_mutex_lock (&talk->lock);
+  talk->run_length = get_length (self);
+  talk->input_trimmed += trimmed;
+  if (!talk->live)
+    g_cond_broadcast (&talk->cond);
+  g_mutex_unlock (&talk->lock);
+}
+
+static gboolean
+is_live (GstMoshiInput * self)
+{
+  gboolean live;
+
+  g_mutex_lock (&self->talk->lock);
+  live = self->talk->live;
+  g_mutex_unlock (&self->talk->lock);
+  return live;
+}
+
+/* Sends silence of the given ticks, whole samples of it. */
+static GstFlowReturn
+feed_silence (GstMoshiInput * self, guint64 ticks)
+{
+  guint64 n_frames = ticks / ticks_per_frame (self);
+
+  ticks = n_frames * ticks_per_frame (self);
+  self->next += ticks;
+  g_mutex_lock (&self->talk->lock);
+  self->talk->input_filled += ticks;
+  g_mutex_unlock (&self->talk->lock);
+  return feed (self, NULL, n_frames);
+}
+
+/* How far, in ticks, a time stands from where the next sample is expected;
+ * 0 if the difference is to be ignored. */
+static gint64
+find_gap (GstMoshiInput * self, GstClockTime running_time, gboolean discont)
+{
+  GstClockTimeDiff diff;
+  GstClockTime expected, tolerance = discont ? ROUNDING : ALIGNMENT;
+
+  if (!GST_CLOCK_TIME_IS_VALID (running_time) || self->segment.rate != 1.0)
+    return 0;
+
+  expected = self->origin + gst_moshi_ticks_to_time (self->next - self->skip);
+  diff = GST_CLOCK_DIFF (expected, running_time);
+  if (ABS (diff) < tolerance)
+    return 0;
+  return diff > 0 ? (gint64) gst_moshi_time_to_ticks (diff)
+      : -(gint64) gst_moshi_time_to_ticks (-diff);
+}
+
+/* Brings the count of samples and the time of a buffer together: fills a gap,
+ * or makes the next samples be cut. */
+static GstFlowReturn
+align (GstMoshiInput * self, GstClockTime running_time, gboolean discont)
+{
+  gint64 gap = find_gap (self, running_time, discont);
+
+  if (gap == 0)
+    return GST_FLOW_OK;
+
+  GST_DEBUG_OBJECT (self->element, "%s of %" GST_TIME_FORMAT " at running time %"
+      GST_TIME_FORMAT, gap > 0 ? "gap" : "overlap",
+      GST_TIME_ARGS (gst_moshi_ticks_to_time (ABS (gap))),
+      GST_TIME_ARGS (running_time));
+
+  if (is_live (self)
+      && gst_moshi_ticks_to_time (ABS (gap)) > MAX_LIVE_GAP) {
+    GST_WARNING_OBJECT (self->element, "input jumps in time, following it");
+    self->origin = running_time - gst_moshi_ticks_to_time (self->next);
+    self->skip = 0;
+    return GST_FLOW_OK;
+  }
+
+  /* What was sent ahead stands in for the first part of the gap. */
+  gap -= (gint64) self->skip;
+  self->skip = 0;
+  if (gap > 0)
+    return feed_silence (self, gap);
+  self->skip = -gap;
+  return GST_FLOW_OK;
+}
+
+/* Takes the samples of a buffer, but for those whose time was sent already. */
+static GstFlowReturn
+feed_buffer (GstMoshiInput * self, GstBuffer * buffer)
+{
+  const guint unit = ticks_per_frame (self);
+  const guint bpf = GST_AUDIO_INFO_BPF (&self->info);
+  GstFlowReturn ret = GST_FLOW_OK;
+  GstMapInfo map;
+  guint64 n_frames, cut;
+
+  if (!gst_buffer_map (buffer, &map, GST_MAP_READ)) {
+    GST_ELEMENT_ERROR (self->element, RESOURCE, READ, (NULL),
+        ("cannot map a buffer"));
+    return GST_FLOW_ERROR;
+  }
+
+  n_frames = map.size / bpf;
+  cut = MIN (n_frames, self->skip / unit);
+  n_frames -= cut;
+  self->skip = n_frames > 0 ? 0 : self->skip - cut * unit;
+  self->next += n_frames * unit;
+  report_length (self, cut * unit);
+  if (n_frames > 0)
+    ret = feed (self, map.data + cut * bpf, n_frames);
+
+  gst_buffer_unmap (buffer, &map);
+  return ret;
+}
+
+static GstFlowReturn
+take_buffer (GstMoshiInput * self, GstBuffer * buffer)
+{
+  GstClockTime pts = GST_BUFFER_PTS (buffer);
+  GstClockTime running_time;
+  GstFlowReturn ret;
+
+  if (!self->has_format)
+    return GST_FLOW_NOT_NEGOTIATED;
+
+  running_time = gst_segment_to_running_time (&self->segment, GST_FORMAT_TIME,
+      pts);
+  if (!self->running) {
+    if (!GST_CLOCK_TIME_IS_VALID (pts))
+      pts = self->segment.start;
+    if (!GST_CLOCK_TIME_IS_VALID (running_time))
+      running_time = gst_segment_to_running_time (&self->segment,
+          GST_FORMAT_TIME, pts);
+    begin_run (self, pts, running_time);
+  }
+
+  ret = align (self, running_time, GST_BUFFER_IS_DISCONT (buffer));
+  if (ret == GST_FLOW_OK)
+    ret = feed_buffer (self, buffer);
+  return ret;
+}
+
+/**
+ * gst_moshi_input_chain:
+ * @self: a speaking half
+ * @buffer: (transfer full): of the caps set, of any size
+ *
+ * Streaming thread. Live it never waits; in batch it waits while the answers
+ * lag by more than %GST_MOSHI_WINDOW.
+ *
+ * Returns: %GST_FLOW_EOS once the conversation has failed (the error is on the
+ *     bus), else what the last push of the listening half gave
+ */
+GstFlowReturn
+gst_moshi_input_chain (GstMoshiInput * self, GstBuffer * buffer)
+{
+  GstFlowReturn ret = check_flow (self->talk);
+
+  if (ret != GST_FLOW_OK) {
+    gst_buffer_unref (buffer);
+    return ret;
+  }
+
+  g_mutex_lock (&self->lock);
+  if (self->has_format && GST_BUFFER_PTS_IS_VALID (buffer))
+    buffer = gst_audio_buffer_clip (buffer, &self->segment,
+        GST_AUDIO_INFO_RATE (&self->info), GST_AUDIO_INFO_BPF (&self->info));
+  if (buffer)
+    ret = take_buffer (self, buffer);
+  g_mutex_unlock (&self->lock);
+
+  if (buffer)
+    gst_buffer_unref (buffer);
+  return ret;
+}
+
+/**
+ * gst_moshi_input_gap:
+ * @self: a speaking half
+ * @pts: where the gap begins
+ * @duration: its length, or %GST_CLOCK_TIME_NONE
+ *
+ * Streaming thread: upstream tells that it has nothing to say. It is silence.
+ *
+ * Returns: as gst_moshi_input_chain()
+ */
+GstFlowReturn
+gst_moshi_input_gap (GstMoshiInput * self, GstClockTime pts,
+    GstClockTime duration)
+{
+  GstFlowReturn ret = check_flow (self->talk);
+  GstClockTime end;
+
+  if (ret != GST_FLOW_OK || !GST_CLOCK_TIME_IS_VALID (pts)
+      || !GST_CLOCK_TIME_IS_VALID (duration))
+    return ret;
+
+  g_mutex_lock (&self->lock);
+  end = gst_segment_to_running_time (&self->segment, GST_FORMAT_TIME,
+      pts + duration);
+  if (self->has_format && GST_CLOCK_TIME_IS_VALID (end)) {
+    if (!self->running)
+      begin_run (self, pts, gst_segment_to_running_time (&self->segment,
+              GST_FORMAT_TIME, pts));
+    ret = align (self, end, TRUE);
+    /* A gap that ends in what was sent already cuts nothing. */
+    self->skip = 0;
+    report_length (self, 0);
+  }
+  g_mutex_unlock (&self->lock);
+  return ret;
+}
+
+/* Batch: the last packet, the tail, and what it takes to get every answer. */
+static GstFlowReturn
+finish_batch (GstMoshiInput * self)
+{
+  const guint64 end = get_length (self) + self->tail;
+  GstMoshiTalk *talk = self->talk;
+  guint64 frame = self->frame_ticks / ticks_per_frame (self);
+  guint64 n_frames = (self->tail + FLUSH_TICKS) / ticks_per_frame (self);
+  GstFlowReturn ret;
+
+  g_mutex_lock (&talk->lock);
+  talk->run_length = end;
+  talk->end = talk->run_start + end;
+  talk->input_eos = TRUE;
+  g_cond_broadcast (&talk->cond);
+  g_mutex_unlock (&talk->lock);
+
+  n_frames += frame - (self->fill_frames + n_frames) % frame;
+  ret = feed (self, NULL, n_frames);
+  return ret;
+}
+
+/**
+ * gst_moshi_input_eos:
+ * @self: a speaking half
+ *
+ * Streaming thread: no more input comes. In batch this sends the tail, and
+ * waits as gst_moshi_input_chain() does; live the tail is given by
+ * gst_moshi_input_fill() as time goes by.
+ *
+ * Returns: as gst_moshi_input_chain()
+ */
+GstFlowReturn
+gst_moshi_input_eos (GstMoshiInput * self)
+{
+  GstMoshiTalk *talk = self->talk;
+  GstFlowReturn ret = GST_FLOW_OK;
+  gboolean live = is_live (self);
+
+  g_mutex_lock (&self->lock);
+  if (!live && self->running)
+    ret = finish_batch (self);
+  self->running = self->running && live;
+  g_mutex_unlock (&self->lock);
+
+  g_mutex_lock (&talk->lock);
+  if (!talk->input_eos) {
+    talk->input_eos = TRUE;
+    talk->end = talk->sent + self->tail;
+  }
+  talk->input_done = TRUE;
+  talk->done_time = g_get_monotonic_time ();
+  g_cond_broadcast (&talk->cond);
+  g_mutex_unlock (&talk->lock);
+  return ret;
+}
+
+/**
+ * gst_moshi_input_flush:
+ * @self: a speaking half
+ *
+ * FLUSH_STOP: what was not yet sent is dropped, the next buffer begins a new
+ * run.
+ */
+void
+gst_moshi_input_flush (GstMoshiInput * self)
+{
+  g_mutex_lock (&self->lock);
+  self->running = FALSE;
+  self->fill_frames = 0;
+  self->skip = 0;
+  gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  g_mutex_unlock (&self->lock);
+
+  gst_moshi_talk_flush_run (self->talk);
+}
+
+/* Before the first caps there is still a Moshi to be fed. */
+static void
+ensure_format (GstMoshiInput * self)
+{
+  if (self->has_format)
+    return;
+  gst_audio_info_set_format (&self->info, GST_AUDIO_FORMAT_S16, 24000, 1, NULL);
+  self->has_format = TRUE;
+}
+
+/**
+ * gst_moshi_input_fill:
+ * @self: a speaking half
+ * @running_time: now, less what upstream may be late by
+ *
+ * Live: sends silence in place of a source that is late, muted or gone. What
+ * the source then still gives of that time is cut.
+ */
+void
+gst_moshi_input_fill (GstMoshiInput * self, GstClockTime running_time)
+{
+  GstClockTime at;
+
+  g_mutex_lock (&self->lock);
+  ensure_format (self);
+  if (!self->running)
+    begin_run (self, 0, running_time);
+
+  at = self->origin + gst_moshi_ticks_to_time (self->next);
+  if (at + LATENESS < running_time)
+    feed_silence (self,
+        gst_moshi_time_to_ticks (running_time - LATENESS - at));
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * gst_moshi_input_get_stats:
+ * @self: a speaking half
+ * @stats: (out caller-allocates)
+ *
+ * Any thread.
+ */
+void
+gst_moshi_input_get_stats (GstMoshiInput * self, GstMoshiInputStats * stats)
+{
+  GstMoshiTalk *talk = self->talk;
+
+  g_mutex_lock (&talk->lock);
+  stats->unsent = gst_moshi_ticks_to_time (talk->unsent);
+  stats->filled = gst_moshi_ticks_to_time (talk->input_filled);
+  stats->trimmed = gst_moshi_ticks_to_time (talk->input_trimmed);
+  g_mutex_unlock (&talk->lock);
+}

@@ -1,2 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <gst/gst.h>
+#include "config.h"
+
+#include "gstmoshi.h"
+
+static gboolean
+plugin_init (GstPlugin * plugin)
+{
+  return GST_ELEMENT_REGISTER (moshi, plugin);
+}
+
+GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, moshi,
+    "Talk with Moshi, the full-duplex speech model", plugin_init, VERSION,
+    GST_LICENSE, GST_PACKAGE_NAME, GST_PACKAGE_ORIGIN)

@@ -1,2 +1,986 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
 #include "gstmoshisettings.h"
+
+#include <string.h>
+
+#include "protocol/moshiaddress.h"
+
+#define REDACTED "***"
+
+/*
+ * The properties are rows of one table: install, init, copy, clear, set and
+ * get walk over it, so that a property cannot be in one of them and missing
+ * from another. A row's property id is its place in the table.
+ *
+ * The model parameters have no field of the struct of their own. They are
+ * fields of `model`, under the names of the query, and are there only once
+ * they have been set: whether a parameter was set is a fact a server sees
+ * (moshi-backend draws a random seed where none is given, and an empty value
+ * is an HTTP 400). To a GObject property, which always has a value, "unset" is
+ * the lowest value of its range: all of [min, min + 1) stands for it, which is
+ * below what any server takes.
+ */
+typedef enum
+{
+  KIND_STRING,
+  /* of the size of a gint */
+  KIND_BOOLEAN,
+  KIND_INT,
+  KIND_UINT,
+  KIND_ENUM,
+  KIND_FLAGS,
+  /* references */
+  KIND_STRUCTURE,
+  KIND_OBJECT,
+  /* fields of `model` */
+  KIND_MODEL_STRING,
+  KIND_MODEL_INT,
+  KIND_MODEL_INT64,
+  KIND_MODEL_DOUBLE,
+} Kind;
+
+typedef GType (*TypeFunc) (void);
+
+typedef struct
+{
+  Kind kind;
+  GstMoshiSettingsGroup group;
+  guint flags;                  /* beside those every property has */
+  const gchar *name;
+  gsize offset;                 /* in GstMoshiSettings, all but the model's */
+  const gchar *field;           /* in `model`, the model's only */
+  const gchar *blurb;
+  gint64 value, min, max;       /* default and range of a number */
+  const gchar *text;            /* default of a string */
+  TypeFunc get_type;            /* of enums, flags and objects */
+} Row;
+
+#define NEXT "; a change takes effect with the next session"
+#define UNSET " (-1 = unset: the server's default)" NEXT
+
+#define READY G_PARAM_READWRITE | GST_PARAM_MUTABLE_READY
+#define PLAYING G_PARAM_READWRITE | GST_PARAM_MUTABLE_PLAYING
+#define SECRET G_PARAM_WRITABLE | GST_PARAM_MUTABLE_READY
+
+#define AT(group, flags, name, field) GST_MOSHI_SETTINGS_##group, flags, \
+    name, G_STRUCT_OFFSET (GstMoshiSettings, field), NULL
+#define MODEL(name, field) GST_MOSHI_SETTINGS_CONNECTION, READY, name, 0, field
+#define MS(fallback) fallback, 0, G_MAXUINT
+
+/* *INDENT-OFF* */
+static const Row rows[] = {
+  /* where and how to connect */
+  {KIND_STRING, AT (CONNECTION, READY, "uri", uri),
+    "Address of the server: ws, wss, http or https; an empty path becomes "
+    "/api/chat and a bare host[:port] means wss. Starts as $MOSHI_URI. "
+    "Credentials in it are read back as " REDACTED NEXT},
+  {KIND_STRING, AT (CONNECTION, SECRET, "api-key", api_key),
+    "Key sent to the server, see auth-method. Starts as $MOSHI_API_KEY" NEXT},
+  {KIND_ENUM, AT (CONNECTION, READY, "auth-method", auth_method),
+    "How api-key is sent" NEXT,
+    MOSHI_AUTH_HEADER, .get_type = gst_moshi_auth_method_get_type},
+  {KIND_STRUCTURE, AT (CONNECTION, READY, "extra-headers", extra_headers),
+    "Headers added to the WebSocket upgrade request: strings, numbers, or "
+    "arrays of them. Credentials in them are read back as " REDACTED NEXT},
+  {KIND_STRUCTURE, AT (CONNECTION, READY, "query-parameters",
+        query_parameters),
+    "Further query parameters of the address: strings, numbers or booleans; "
+    "one that is given here wins over the property of that name. Credentials "
+    "in them are read back as " REDACTED NEXT},
+  {KIND_STRING, AT (CONNECTION, READY, "user-agent", user_agent),
+    "Value of the User-Agent header, to which libsoup adds its own name; empty "
+    "means gst-moshi/" VERSION NEXT, .text = "GStreamer moshi " VERSION},
+  {KIND_STRING, AT (CONNECTION, READY, "proxy", proxy),
+    "URI of an HTTP proxy; unset or empty takes that of the environment "
+    "($http_proxy, $https_proxy, $no_proxy). Credentials in it are read back "
+    "as " REDACTED NEXT},
+  {KIND_STRING, AT (CONNECTION, READY, "proxy-id", proxy_id),
+    "User name for the proxy's authentication" NEXT},
+  {KIND_STRING, AT (CONNECTION, SECRET, "proxy-pw", proxy_pw),
+    "Password for the proxy's authentication" NEXT},
+  {KIND_FLAGS, AT (CONNECTION, READY, "tls-validation-flags",
+        tls_validation_flags),
+    "Which faults of the server's TLS certificate are not accepted" NEXT,
+    G_TLS_CERTIFICATE_VALIDATE_ALL,
+    .get_type = g_tls_certificate_flags_get_type},
+  {KIND_STRING, AT (CONNECTION, READY, "tls-ca-file", tls_ca_file),
+    "PEM file of the certificate authorities, or self-signed certificates, "
+    "to trust instead of the system's" NEXT},
+  {KIND_OBJECT, AT (CONNECTION, READY, "tls-database", tls_database),
+    "Database of the certificate authorities to trust instead of the system's"
+    NEXT, .get_type = g_tls_database_get_type},
+  {KIND_OBJECT, AT (CONNECTION, READY, "tls-interaction", tls_interaction),
+    "Object asked when the connection or the certificate database needs to "
+    "interact with the user" NEXT, .get_type = g_tls_interaction_get_type},
+
+  /* the model's parameters */
+  {KIND_MODEL_DOUBLE, MODEL ("text-temperature", "text_temperature"),
+    "Sampling temperature of the words, 0 = greedy" UNSET, -1, -1, 100},
+  {KIND_MODEL_INT, MODEL ("text-topk", "text_topk"),
+    "How many candidates the words are sampled from" UNSET, -1, -1, G_MAXINT},
+  {KIND_MODEL_DOUBLE, MODEL ("audio-temperature", "audio_temperature"),
+    "Sampling temperature of the voice, 0 = greedy" UNSET, -1, -1, 100},
+  {KIND_MODEL_INT, MODEL ("audio-topk", "audio_topk"),
+    "How many candidates the voice is sampled from" UNSET, -1, -1, G_MAXINT},
+  /* the server multiplies a probability by its e-th power, so that ±100 is
+   * all or nothing and no meaning is lost by the range */
+  {KIND_MODEL_DOUBLE, MODEL ("pad-mult", "pad_mult"),
+    "How much likelier silence becomes than a word, as a power of e: above 0 "
+    "Moshi talks less, below 0 more. As negative values are legal, the lowest "
+    "stands for unset (-100 = unset: the server's default)" NEXT,
+    -100, -100, 100},
+  {KIND_MODEL_DOUBLE, MODEL ("repetition-penalty", "repetition_penalty"),
+    "How much less likely words become that were said lately, 1 = as likely; "
+    "goes with repetition-penalty-context" UNSET, -1, -1, 100},
+  {KIND_MODEL_INT, MODEL ("repetition-penalty-context",
+        "repetition_penalty_context"),
+    "How many text tokens back repetition-penalty looks, which it goes with"
+    UNSET, -1, -1, G_MAXINT},
+  {KIND_MODEL_INT64, MODEL ("text-seed", "text_seed"),
+    "Seed of the words' random numbers (-1 = unset: a random one)" NEXT,
+    -1, -1, G_MAXINT64},
+  {KIND_MODEL_INT64, MODEL ("audio-seed", "audio_seed"),
+    "Seed of the voice's random numbers (-1 = unset: a random one)" NEXT,
+    -1, -1, G_MAXINT64},
+  {KIND_MODEL_INT, MODEL ("max-steps", "max_steps"),
+    "Frames of 80 ms after which the server ends the session" UNSET,
+    -1, -1, G_MAXINT},
+  {KIND_MODEL_STRING, MODEL ("text-prompt", "text_prompt"),
+    "What the model is told about its role (PersonaPlex; empty = unset)" NEXT},
+  {KIND_MODEL_STRING, MODEL ("voice-prompt", "voice_prompt"),
+    "Name of the voice on the server (PersonaPlex; empty = unset)" NEXT},
+  {KIND_ENUM, AT (CONNECTION, READY, "dialect", dialect),
+    "Kind of Moshi server, where it cannot be told automatically" NEXT,
+    GST_MOSHI_DIALECT_AUTO, .get_type = gst_moshi_dialect_get_type},
+
+  /* the life of a session */
+  {KIND_UINT, AT (CONNECTION, READY, "connect-timeout", connect_timeout),
+    "Longest time from the start of an attempt to the WebSocket upgrade, in "
+    "ms (0 = for ever)" NEXT, MS (15000)},
+  {KIND_UINT, AT (CONNECTION, READY, "handshake-timeout", handshake_timeout),
+    "Longest wait for the server's handshake after the upgrade, in ms (0 = "
+    "for ever); a server that is busy with someone else holds it back" NEXT,
+    MS (60000)},
+  {KIND_UINT, AT (CONNECTION, READY, "idle-timeout", idle_timeout),
+    "Longest silence of a server that is being sent audio, in ms (0 = for "
+    "ever)" NEXT, MS (10000)},
+  {KIND_UINT, AT (CONNECTION, READY, "keepalive-interval",
+        keepalive_interval),
+    "Time between WebSocket pings, in ms (0 = off); moshi-backend ends a "
+    "session at the first one" NEXT, MS (0)},
+  {KIND_INT, AT (CONNECTION, READY, "retries", retries),
+    "Attempts to connect after the first, in a row, before the error (-1 = "
+    "for ever)" NEXT, 3, -1, G_MAXINT},
+  {KIND_UINT, AT (CONNECTION, READY, "retry-backoff-max", retry_backoff_max),
+    "Longest wait between two attempts, in ms" NEXT, MS (30000)},
+  {KIND_UINT, AT (CONNECTION, READY, "session-limit", session_limit),
+    "How long one conversation may last, in ms (0 = the server's own limit), "
+    "see session-renew" NEXT, MS (0)},
+  {KIND_BOOLEAN, AT (CONNECTION, READY, "session-renew", session_renew),
+    "Whether a new session takes over before a limit ends a conversation"
+    NEXT, TRUE},
+
+  /* the way up */
+  {KIND_INT, AT (INPUT, PLAYING, "bitrate", bitrate),
+    "Bitrate of the Opus sent to the server, in bit/s (raw input only)",
+    32000, 4000, 650000},
+  {KIND_INT, AT (INPUT, PLAYING, "complexity", complexity),
+    "How much work the Opus encoder does, 0 = least, 10 = most (raw input "
+    "only)", 5, 0, 10},
+  {KIND_ENUM, AT (INPUT, READY, "frame-size", frame_size),
+    "Duration of the Opus packets sent to the server, in ms (raw input only)",
+    20, .get_type = gst_moshi_frame_size_get_type},
+  {KIND_UINT, AT (INPUT, READY, "tail", tail),
+    "Silence sent after EOS for Moshi to finish its answer in, in ms", MS (0)},
+  {KIND_UINT, AT (INPUT, READY, "drain-timeout", drain_timeout),
+    "How long EOS waits for answers that do not come, in ms", MS (5000)},
+
+  /* the way down */
+  {KIND_UINT, AT (OUTPUT, PLAYING, "latency", latency),
+    "Margin of live output for the network's jitter, in ms", MS (60)},
+  {KIND_ENUM, AT (OUTPUT, PLAYING, "text-unit", text_unit),
+    "What one text buffer holds",
+    MOSHI_TEXT_WORD, .get_type = gst_moshi_text_unit_get_type},
+  {KIND_UINT, AT (BATCH, READY, "model-delay", model_delay),
+    "Where the answer stands against the input when the input is not live, "
+    "in ms: the output begins with as much silence", MS (160)},
+  {KIND_STRING, AT (SESSION, READY, "session", session),
+    "Joins the moshisink and the moshisrc that have the same name here",
+    .text = "default"},
+};
+/* *INDENT-ON* */
+
+/*** The enums ***************************************************************/
+
+#define DEFINE_ENUM(TypeName, type_name, ...) \
+GType \
+type_name##_get_type (void) \
+{ \
+  static const GEnumValue values[] = { __VA_ARGS__, {0, NULL, NULL} }; \
+  static gsize type; \
+\
+  if (g_once_init_enter (&type)) \
+    g_once_init_leave (&type, g_enum_register_static (#TypeName, values)); \
+  return type; \
+}
+
+/* *INDENT-OFF* */
+
+/**
+ * gst_moshi_auth_method_get_type:
+ *
+ * Returns: the type of the property `auth-method`, values of #MoshiAuthMethod
+ */
+DEFINE_ENUM (GstMoshiAuthMethod, gst_moshi_auth_method,
+    {MOSHI_AUTH_HEADER, "Header: Authorization: Bearer KEY", "header"},
+    {MOSHI_AUTH_QUERY, "Query parameter: ?token=KEY", "query"})
+
+/**
+ * gst_moshi_dialect_get_type:
+ *
+ * Returns: the type of the property `dialect`, values of #GstMoshiDialect
+ */
+DEFINE_ENUM (GstMoshiDialect, gst_moshi_dialect,
+    {GST_MOSHI_DIALECT_AUTO, "Told from what the server sends", "auto"},
+    {GST_MOSHI_DIALECT_MOSHI, "Kyutai's Moshi servers", "moshi"},
+    {GST_MOSHI_DIALECT_MOSHIVIS, "MoshiVis: an image comes first", "moshivis"},
+    {GST_MOSHI_DIALECT_PERSONAPLEX,
+        "PersonaPlex: needs voice-prompt and text-prompt", "personaplex"})
+
+/**
+ * gst_moshi_frame_size_get_type:
+ *
+ * Returns: the type of the property `frame-size`, with the values and nicks of
+ *     opusenc's: the duration in ms, where 2 stands for 2.5
+ */
+DEFINE_ENUM (GstMoshiFrameSize, gst_moshi_frame_size,
+    {2, "2.5 ms", "2.5"}, {5, "5 ms", "5"}, {10, "10 ms", "10"},
+    {20, "20 ms", "20"}, {40, "40 ms", "40"}, {60, "60 ms", "60"})
+
+/**
+ * gst_moshi_text_unit_get_type:
+ *
+ * Returns: the type of the property `text-unit`, values of #MoshiTextUnit
+ */
+DEFINE_ENUM (GstMoshiTextUnit, gst_moshi_text_unit,
+    {MOSHI_TEXT_TOKEN, "Each piece as soon as it is whole characters", "token"},
+    {MOSHI_TEXT_WORD, "A word with its punctuation", "word"},
+    {MOSHI_TEXT_SENTENCE, "Up to a sentence's end or a pause", "sentence"})
+
+/**
+ * gst_moshi_connection_state_get_type:
+ *
+ * Returns: the type of the property `connection-state`, values of
+ *     #MoshiLifeState
+ */
+DEFINE_ENUM (GstMoshiConnectionState, gst_moshi_connection_state,
+    {MOSHI_LIFE_IDLE, "No session is wanted yet", "idle"},
+    {MOSHI_LIFE_CONNECTING, "An attempt to connect is under way", "connecting"},
+    {MOSHI_LIFE_WAITING, "Connected, no handshake yet", "waiting"},
+    {MOSHI_LIFE_READY, "In conversation", "ready"},
+    {MOSHI_LIFE_DRAINING, "Waiting for the last answers", "draining"},
+    {MOSHI_LIFE_CLOSED, "Ended as asked", "closed"},
+    {MOSHI_LIFE_LOST, "Lost; an attempt follows, or none is left", "lost"})
+
+/* *INDENT-ON* */
+
+/*** The table at work *******************************************************/
+
+#define FIELD(self, row, type) \
+  (*(type *) G_STRUCT_MEMBER_P ((self), (row)->offset))
+
+/**
+ * gst_moshi_settings_init:
+ * @self: (out caller-allocates): uninitialized memory
+ *
+ * Gives every setting its default; `uri` and `api-key` are those of the
+ * environment at this moment. Free with gst_moshi_settings_clear().
+ */
+void
+gst_moshi_settings_init (GstMoshiSettings * self)
+{
+  guint i;
+
+  memset (self, 0, sizeof (*self));
+  for (i = 0; i < G_N_ELEMENTS (rows); i++) {
+    const Row *row = &rows[i];
+
+    if (row->kind == KIND_STRING)
+      FIELD (self, row, gchar *) = g_strdup (row->text);
+    else if (row->kind < KIND_STRUCTURE)
+      FIELD (self, row, gint) = (gint) row->value;
+  }
+  self->uri = g_strdup (g_getenv ("MOSHI_URI"));
+  self->api_key = g_strdup (g_getenv ("MOSHI_API_KEY"));
+}
+
+/**
+ * gst_moshi_settings_clear:
+ * @self: settings made by gst_moshi_settings_init() or
+ *     gst_moshi_settings_copy(), or cleared before
+ *
+ * Frees what @self holds and leaves it zeroed.
+ */
+void
+gst_moshi_settings_clear (GstMoshiSettings * self)
+{
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (rows); i++) {
+    const Row *row = &rows[i];
+
+    if (row->kind == KIND_STRING)
+      g_free (FIELD (self, row, gchar *));
+    else if (row->kind == KIND_STRUCTURE)
+      g_clear_pointer (&FIELD (self, row, GstStructure *), gst_structure_free);
+    else if (row->kind == KIND_OBJECT)
+      g_clear_object (&FIELD (self, row, GObject *));
+  }
+  g_clear_pointer (&self->model, gst_structure_free);
+  memset (self, 0, sizeof (*self));
+}
+
+static GstStructure *
+copy_structure (const GstStructure * structure)
+{
+  return structure ? gst_structure_copy (structure) : NULL;
+}
+
+/**
+ * gst_moshi_settings_copy:
+ * @to: (out caller-allocates): uninitialized or cleared memory
+ * @from: settings; the caller holds the lock that guards them
+ *
+ * Makes @to a deep copy of @from, free of its lock: strings and structures are
+ * its own, objects are shared by reference. Free with
+ * gst_moshi_settings_clear().
+ */
+void
+gst_moshi_settings_copy (GstMoshiSettings * to, const GstMoshiSettings * from)
+{
+  guint i;
+
+  *to = *from;
+  for (i = 0; i < G_N_ELEMENTS (rows); i++) {
+    const Row *row = &rows[i];
+
+    if (row->kind == KIND_STRING)
+      FIELD (to, row, gchar *) = g_strdup (FIELD (from, row, gchar *));
+    else if (row->kind == KIND_STRUCTURE)
+      FIELD (to, row, GstStructure *) =
+          copy_structure (FIELD (from, row, GstStructure *));
+    else if (row->kind == KIND_OBJECT && FIELD (from, row, GObject *))
+      g_object_ref (FIELD (to, row, GObject *));
+  }
+  to->model = copy_structure (from->model);
+}
+
+static GParamSpec *
+make_pspec (const Row * row)
+{
+  const gchar *name = row->name, *nick = row->name, *blurb = row->blurb;
+  GParamFlags flags = row->flags | G_PARAM_STATIC_STRINGS;
+
+  switch (row->kind) {
+    case KIND_BOOLEAN:
+      return g_param_spec_boolean (name, nick, blurb, row->value != 0, flags);
+    case KIND_INT:
+    case KIND_MODEL_INT:
+      return g_param_spec_int (name, nick, blurb, row->min, row->max,
+          row->value, flags);
+    case KIND_UINT:
+      return g_param_spec_uint (name, nick, blurb, row->min, row->max,
+          row->value, flags);
+    case KIND_ENUM:
+      return g_param_spec_enum (name, nick, blurb, row->get_type (),
+          row->value, flags);
+    case KIND_FLAGS:
+      return g_param_spec_flags (name, nick, blurb, row->get_type (),
+          row->value, flags);
+    case KIND_STRUCTURE:
+      return g_param_spec_boxed (name, nick, blurb, GST_TYPE_STRUCTURE, flags);
+    case KIND_OBJECT:
+      return g_param_spec_object (name, nick, blurb, row->get_type (), flags);
+    case KIND_MODEL_INT64:
+      return g_param_spec_int64 (name, nick, blurb, row->min, row->max,
+          row->value, flags);
+    case KIND_MODEL_DOUBLE:
+      return g_param_spec_double (name, nick, blurb, row->min, row->max,
+          row->value, flags);
+    case KIND_STRING:
+    case KIND_MODEL_STRING:
+    default:
+      return g_param_spec_string (name, nick, blurb, row->text, flags);
+  }
+}
+
+/**
+ * gst_moshi_settings_install:
+ * @klass: the class of an element, in its class_init
+ * @groups: which properties it has
+ *
+ * Installs the properties of @groups on @klass, with ids from
+ * %GST_MOSHI_SETTINGS_FIRST_PROP on.
+ */
+void
+gst_moshi_settings_install (GObjectClass * klass, GstMoshiSettingsGroup groups)
+{
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (rows); i++) {
+    if ((rows[i].group & groups) == 0)
+      continue;
+    g_object_class_install_property (klass, GST_MOSHI_SETTINGS_FIRST_PROP + i,
+        make_pspec (&rows[i]));
+    if (rows[i].kind == KIND_ENUM)
+      gst_type_mark_as_plugin_api (rows[i].get_type (), 0);
+  }
+}
+
+static const Row *
+find_row (guint id)
+{
+  if (id < GST_MOSHI_SETTINGS_FIRST_PROP)
+    return NULL;
+  id -= GST_MOSHI_SETTINGS_FIRST_PROP;
+  return id < G_N_ELEMENTS (rows) ? &rows[id] : NULL;
+}
+
+/*** Model parameters ********************************************************/
+
+static gboolean
+is_empty (const gchar * text)
+{
+  return text == NULL || *text == '\0';
+}
+
+static gboolean
+is_unset (const Row * row, const GValue * value, GParamSpec * pspec)
+{
+  if (row->kind == KIND_MODEL_STRING)
+    return is_empty (g_value_get_string (value));
+  if (row->kind == KIND_MODEL_DOUBLE)
+    return g_value_get_double (value) < (gdouble) row->min + 1;
+  return g_param_value_defaults (pspec, value);
+}
+
+static void
+set_model (GstMoshiSettings * self, const Row * row, const GValue * value,
+    GParamSpec * pspec)
+{
+  if (!is_unset (row, value, pspec)) {
+    if (self->model == NULL)
+      self->model = gst_structure_new_empty ("model");
+    gst_structure_set_value (self->model, row->field, value);
+  } else if (self->model) {
+    gst_structure_remove_field (self->model, row->field);
+  }
+}
+
+static void
+get_model (const GstMoshiSettings * self, const Row * row, GValue * value,
+    GParamSpec * pspec)
+{
+  if (self->model && gst_structure_has_field (self->model, row->field))
+    g_value_copy (gst_structure_get_value (self->model, row->field), value);
+  else
+    g_param_value_set_default (pspec, value);
+}
+
+/*** Reading back without secrets ********************************************/
+
+/* Whether a header or query parameter of this name carries a credential.
+ * Readable properties land in DOT files and in what gst-launch-1.0 -v prints,
+ * where no key may appear. */
+static gboolean
+is_secret (const gchar * name)
+{
+  static const gchar *const words[] = { "auth", "cookie", "credential", "key",
+    "password", "secret", "signature", "token"
+  };
+  g_autofree gchar *lower = g_ascii_strdown (name, -1);
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (words); i++) {
+    if (strstr (lower, words[i]))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static gboolean
+redact_field (GQuark field, GValue * value, gpointer user_data)
+{
+  if (is_secret (g_quark_to_string (field))) {
+    g_value_unset (value);
+    g_value_init (value, G_TYPE_STRING);
+    g_value_set_static_string (value, REDACTED);
+  }
+  return TRUE;
+}
+
+static GstStructure *
+dup_redacted_structure (const GstStructure * structure)
+{
+  GstStructure *copy = copy_structure (structure);
+
+  if (copy)
+    gst_structure_map_in_place (copy, redact_field, NULL);
+  return copy;
+}
+
+static gchar *
+dup_readable_string (const GstMoshiSettings * self, const Row * row)
+{
+  const gchar *text = FIELD (self, row, gchar *);
+
+  if (text == self->uri || text == self->proxy)
+    return moshi_redact_uri (text);
+  return g_strdup (text);
+}
+
+/*** Set and get *************************************************************/
+
+static void
+set_string (GstMoshiSettings * self, const Row * row, const GValue * value)
+{
+  const gchar *text = g_value_get_string (value);
+  gchar **field = &FIELD (self, row, gchar *);
+
+  g_free (*field);
+  *field = g_strdup (text ? text : row->text);
+}
+
+static void
+set_structure (GstMoshiSettings * self, const Row * row, const GValue * value)
+{
+  GstStructure **field = &FIELD (self, row, GstStructure *);
+
+  g_clear_pointer (field, gst_structure_free);
+  *field = copy_structure (gst_value_get_structure (value));
+}
+
+/**
+ * gst_moshi_settings_set_property:
+ * @self: settings; the caller holds the lock that guards them
+ * @id: a property id
+ * @value: of the property's type
+ * @pspec: the property
+ *
+ * Sets the property @id. For model parameters the value that means "unset"
+ * unsets; %NULL gives a string its default.
+ *
+ * Returns: %FALSE if @id is not one of the settings
+ */
+gboolean
+gst_moshi_settings_set_property (GstMoshiSettings * self, guint id,
+    const GValue * value, GParamSpec * pspec)
+{
+  const Row *row = find_row (id);
+
+  if (row == NULL)
+    return FALSE;
+
+  switch (row->kind) {
+    case KIND_STRING:
+      set_string (self, row, value);
+      break;
+    case KIND_BOOLEAN:
+      FIELD (self, row, gboolean) = g_value_get_boolean (value);
+      break;
+    case KIND_INT:
+      FIELD (self, row, gint) = g_value_get_int (value);
+      break;
+    case KIND_UINT:
+      FIELD (self, row, guint) = g_value_get_uint (value);
+      break;
+    case KIND_ENUM:
+      FIELD (self, row, gint) = g_value_get_enum (value);
+      break;
+    case KIND_FLAGS:
+      FIELD (self, row, guint) = g_value_get_flags (value);
+      break;
+    case KIND_STRUCTURE:
+      set_structure (self, row, value);
+      break;
+    case KIND_OBJECT:
+      g_set_object (&FIELD (self, row, GObject *), g_value_get_object (value));
+      break;
+    default:
+      set_model (self, row, value, pspec);
+      break;
+  }
+  return TRUE;
+}
+
+/**
+ * gst_moshi_settings_get_property:
+ * @self: settings; the caller holds the lock that guards them
+ * @id: a property id
+ * @value: of the property's type
+ * @pspec: the property
+ *
+ * Reads the property @id into @value, as its owner's copy. Credentials inside
+ * `uri`, `proxy`, `extra-headers` and `query-parameters` are redacted: what can
+ * be read ends up in DOT files and logs. Use gst_moshi_settings_copy() where
+ * they are needed.
+ *
+ * Returns: %FALSE if @id is not one of the settings
+ */
+gboolean
+gst_moshi_settings_get_property (const GstMoshiSettings * self, guint id,
+    GValue * value, GParamSpec * pspec)
+{
+  const Row *row = find_row (id);
+
+  if (row == NULL)
+    return FALSE;
+
+  switch (row->kind) {
+    case KIND_STRING:
+      g_value_take_string (value, dup_readable_string (self, row));
+      break;
+    case KIND_BOOLEAN:
+      g_value_set_boolean (value, FIELD (self, row, gboolean));
+      break;
+    case KIND_INT:
+      g_value_set_int (value, FIELD (self, row, gint));
+      break;
+    case KIND_UINT:
+      g_value_set_uint (value, FIELD (self, row, guint));
+      break;
+    case KIND_ENUM:
+      g_value_set_enum (value, FIELD (self, row, gint));
+      break;
+    case KIND_FLAGS:
+      g_value_set_flags (value, FIELD (self, row, guint));
+      break;
+    case KIND_STRUCTURE:
+      g_value_take_boxed (value,
+          dup_redacted_structure (FIELD (self, row, GstStructure *)));
+      break;
+    case KIND_OBJECT:
+      g_value_set_object (value, FIELD (self, row, GObject *));
+      break;
+    default:
+      get_model (self, row, value, pspec);
+      break;
+  }
+  return TRUE;
+}
+
+/*** From settings to a session's configuration ******************************/
+
+/* The shortest decimal that reads back as the same number, with a point in
+ * every locale: 0.8 must not travel as 0.80000000000000004. */
+static gchar *
+format_number (gdouble number, gboolean single)
+{
+  gchar format[8], buffer[G_ASCII_DTOSTR_BUF_SIZE];
+  gint digits = single ? 6 : 15, most = single ? 9 : 17;
+
+  for (; digits <= most; digits++) {
+    gdouble back;
+
+    g_snprintf (format, sizeof (format), "%%.%dg", digits);
+    g_ascii_formatd (buffer, sizeof (buffer), format, number);
+    back = g_ascii_strtod (buffer, NULL);
+    if (back == number || (single && (gfloat) back == (gfloat) number))
+      break;
+  }
+  return g_strdup (buffer);
+}
+
+/* Returns: (transfer full) (nullable): %NULL if the value has no plain text */
+static gchar *
+value_to_text (const GValue * value)
+{
+  GValue text = G_VALUE_INIT;
+  gchar *result = NULL;
+
+  if (G_VALUE_HOLDS_DOUBLE (value))
+    return format_number (g_value_get_double (value), FALSE);
+  if (G_VALUE_HOLDS_FLOAT (value))
+    return format_number (g_value_get_float (value), TRUE);
+  if (G_VALUE_HOLDS_BOOLEAN (value))
+    return g_strdup (g_value_get_boolean (value) ? "true" : "false");
+  if (g_type_is_a (G_VALUE_TYPE (value), G_TYPE_BOXED))
+    return NULL;
+
+  g_value_init (&text, G_TYPE_STRING);
+  if (g_value_transform (value, &text))
+    result = g_value_dup_string (&text);
+  g_value_unset (&text);
+  return result;
+}
+
+/* Several values of one header are one value with commas, RFC 9110
+ * section 5.3. */
+static gchar *
+list_to_text (const GValue * value)
+{
+  gboolean is_array = GST_VALUE_HOLDS_ARRAY (value);
+  guint i, n = is_array ? gst_value_array_get_size (value)
+      : gst_value_list_get_size (value);
+  GString *text = g_string_new (NULL);
+
+  for (i = 0; i < n; i++) {
+    g_autofree gchar *item = value_to_text (is_array
+        ? gst_value_array_get_value (value, i)
+        : gst_value_list_get_value (value, i));
+
+    if (item == NULL) {
+      g_string_free (text, TRUE);
+      return NULL;
+    }
+    if (i > 0)
+      g_string_append (text, ", ");
+    g_string_append (text, item);
+  }
+  return g_string_free (text, FALSE);
+}
+
+typedef void (*AddFunc) (MoshiSessionConfig * config, const gchar * name,
+    gchar * text);
+
+static void
+add_header (MoshiSessionConfig * config, const gchar * name, gchar * text)
+{
+  if (config->headers == NULL)
+    config->headers = g_hash_table_new_full (g_str_hash, g_str_equal, g_free,
+        g_free);
+  g_hash_table_replace (config->headers, g_strdup (name), text);
+}
+
+static void
+add_query (MoshiSessionConfig * config, const gchar * name, gchar * text)
+{
+  if (config->query == NULL)
+    config->query = g_ptr_array_new_with_free_func (g_free);
+  g_ptr_array_add (config->query, g_strdup (name));
+  g_ptr_array_add (config->query, text);
+}
+
+static gboolean
+collect_fields (const GstStructure * fields, const gchar * property,
+    AddFunc add, MoshiSessionConfig * config, GError ** error)
+{
+  gint i;
+
+  for (i = 0; fields && i < gst_structure_n_fields (fields); i++) {
+    const gchar *name = gst_structure_nth_field_name (fields, i);
+    const GValue *value = gst_structure_get_value (fields, name);
+    gboolean is_list = GST_VALUE_HOLDS_ARRAY (value)
+        || GST_VALUE_HOLDS_LIST (value);
+    gchar *text = NULL;
+
+    if (!is_list)
+      text = value_to_text (value);
+    else if (add == add_header)
+      text = list_to_text (value);
+    if (text == NULL) {
+      g_set_error (error, MOSHI_ERROR, MOSHI_ERROR_SETTINGS,
+          "The value of %s in %s has no plain text: use a string, a number "
+          "or a boolean.", name, property);
+      return FALSE;
+    }
+    add (config, name, text);
+  }
+  return TRUE;
+}
+
+/* In the order of the table, whatever order they were set in, so that one
+ * conversation has one address. */
+static void
+collect_model (const GstMoshiSettings * self, MoshiSessionConfig * config)
+{
+  guint i;
+
+  for (i = 0; self->model && i < G_N_ELEMENTS (rows); i++) {
+    const gchar *name = rows[i].field;
+
+    if (name && gst_structure_has_field (self->model, name)
+        && !(self->query_parameters
+            && gst_structure_has_field (self->query_parameters, name)))
+      add_query (config, name,
+          value_to_text (gst_structure_get_value (self->model, name)));
+  }
+}
+
+static const gchar *
+find_query (const MoshiSessionConfig * config, const gchar * name)
+{
+  guint i;
+
+  for (i = 0; config->query && i < config->query->len; i += 2) {
+    if (strcmp (g_ptr_array_index (config->query, i), name) == 0)
+      return g_ptr_array_index (config->query, i + 1);
+  }
+  return NULL;
+}
+
+static gboolean
+has_authorization (const GstStructure * headers)
+{
+  gint i;
+
+  for (i = 0; headers && i < gst_structure_n_fields (headers); i++) {
+    if (g_ascii_strcasecmp (gst_structure_nth_field_name (headers, i),
+            "Authorization") == 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Whether there is a proxy that a user name can be for: the environment's is
+ * one as well. */
+static gboolean
+has_proxy (const MoshiSessionConfig * config)
+{
+  static const gchar *const names[] = { "http_proxy", "HTTP_PROXY",
+    "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"
+  };
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (names); i++) {
+    if (!is_empty (g_getenv (names[i])))
+      return TRUE;
+  }
+  return config->proxy != NULL;
+}
+
+/* Returns: (nullable): the first contradiction, as a sentence for the user */
+static const gchar *
+find_contradiction (const GstMoshiSettings * self,
+    const MoshiSessionConfig * config)
+{
+  gboolean penalty = find_query (config, "repetition_penalty") != NULL;
+  gboolean context = find_query (config, "repetition_penalty_context") != NULL;
+
+  if (config->uri == NULL)
+    return "No server is named: set uri, or $MOSHI_URI, to its address.";
+  if (config->api_key && config->auth_method == MOSHI_AUTH_HEADER
+      && has_authorization (self->extra_headers))
+    return "Both api-key and extra-headers give an Authorization: "
+        "set api-key to an empty string, or leave the header out.";
+  if (config->api_key && config->auth_method == MOSHI_AUTH_QUERY
+      && find_query (config, "token"))
+    return "Both api-key and query-parameters give a token: "
+        "set api-key to an empty string, or leave the parameter out.";
+  if (config->tls_ca_file && config->tls_database)
+    return "Both tls-ca-file and tls-database say whom to trust: set one.";
+  if ((config->proxy_id || config->proxy_pw) && !has_proxy (config))
+    return "proxy-id and proxy-pw are of no use without a proxy: "
+        "set proxy to its address.";
+  if (config->proxy_id == NULL && config->proxy_pw)
+    return "proxy-pw is of no use without a user: set proxy-id.";
+  if (penalty != context)
+    return "repetition-penalty and repetition-penalty-context only work "
+        "together: set both, or neither.";
+  if (self->dialect == GST_MOSHI_DIALECT_PERSONAPLEX
+      && (is_empty (find_query (config, "voice_prompt"))
+          || is_empty (find_query (config, "text_prompt"))))
+    return "PersonaPlex needs a voice and a role: "
+        "set voice-prompt and text-prompt.";
+  return NULL;
+}
+
+static void
+replace (gchar ** to, const gchar * from)
+{
+  g_free (*to);
+  *to = is_empty (from) ? NULL : g_strdup (from);
+}
+
+static void
+copy_connection (const GstMoshiSettings * self, MoshiSessionConfig * config)
+{
+  replace (&config->uri, self->uri);
+  replace (&config->api_key, self->api_key);
+  config->auth_method = self->auth_method;
+  replace (&config->user_agent, self->user_agent);
+  replace (&config->proxy, self->proxy);
+  replace (&config->proxy_id, self->proxy_id);
+  replace (&config->proxy_pw, self->proxy_pw);
+  config->tls_validation_flags = self->tls_validation_flags;
+  replace (&config->tls_ca_file, self->tls_ca_file);
+  g_set_object (&config->tls_database, self->tls_database);
+  g_set_object (&config->tls_interaction, self->tls_interaction);
+  config->keepalive_interval = self->keepalive_interval;
+}
+
+static void
+copy_life (const GstMoshiSettings * self, gboolean resume,
+    MoshiLifeConfig * life)
+{
+  life->connect_timeout = self->connect_timeout;
+  life->handshake_timeout = self->handshake_timeout;
+  life->idle_timeout = self->idle_timeout;
+  life->retries = self->retries;
+  life->backoff_max = self->retry_backoff_max;
+  life->resume = resume;
+}
+
+/**
+ * gst_moshi_settings_to_config:
+ * @self: settings that no other thread changes: a copy
+ * @resume: whether a session that is lost is followed by another (live input)
+ * @config: (out) (transfer full): what a session needs to know
+ * @error: (out): set on failure to a %MOSHI_ERROR_SETTINGS whose message says
+ *     which property to mend and holds no key
+ *
+ * Makes a session's configuration of the connection settings, after checking
+ * that they can be used and do not contradict one another. Model parameters
+ * that were set come first in its query, in a fixed order; a field of
+ * `query-parameters` wins over a model parameter of the same name. Empty
+ * strings count as unset. What describes the audio (channels, rate, pre-skip)
+ * and the first message are the caller's to fill in; the session limit is not
+ * part of it.
+ *
+ * Any thread, no lock taken; does not block.
+ *
+ * Returns: %FALSE with @error set, and @config untouched, on failure
+ */
+gboolean
+gst_moshi_settings_to_config (const GstMoshiSettings * self, gboolean resume,
+    MoshiSessionConfig ** config, GError ** error)
+{
+  g_autoptr (MoshiSessionConfig) result = moshi_session_config_new ();
+  const gchar *contradiction;
+
+  copy_connection (self, result);
+  copy_life (self, resume, &result->life);
+  collect_model (self, result);
+  if (!collect_fields (self->query_parameters, "query-parameters", add_query,
+          result, error)
+      || !collect_fields (self->extra_headers, "extra-headers", add_header,
+          result, error))
+    return FALSE;
+
+  contradiction = find_contradiction (self, result);
+  if (contradiction) {
+    g_set_error_literal (error, MOSHI_ERROR, MOSHI_ERROR_SETTINGS,
+        contradiction);
+    return FALSE;
+  }
+  if (!moshi_session_config_check (result, error))
+    return FALSE;
+
+  *config = g_steal_pointer (&result);
+  return TRUE;
+}
+
+/**
+ * gst_moshi_settings_get_frame_duration:
+ * @self: settings; the caller holds the lock that guards them
+ *
+ * Returns: the duration of the packets to encode, in samples at 48 kHz
+ */
+guint
+gst_moshi_settings_get_frame_duration (const GstMoshiSettings * self)
+{
+  /* 2 stands for 2.5 ms */
+  return self->frame_size == 2 ? 120 : (guint) self->frame_size * 48;
+}

@@ -52,6 +52,7 @@ void moshi_text_advance (MoshiText * self, guint64 position);
 void moshi_text_flush (MoshiText * self, guint64 position);
 void moshi_text_reset (MoshiText * self);
 gboolean moshi_text_pull (MoshiText * self, MoshiTextSpan * span);
+gboolean moshi_text_get_pending (MoshiText * self, guint64 * start);
 guint64 moshi_text_get_words (MoshiText * self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MoshiText, moshi_text_free)

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* An element's hold on a session
+ *
+ * The session's events come on the network thread, which many sessions share:
+ * nothing here waits. Messages are posted and properties notified with no lock
+ * held. */
+
+#include "gstmoshicall.h"
+
+#include "gstmoshierror.h"
+#include "protocol/moshimetadata.h"
+
+GST_DEBUG_CATEGORY_STATIC (moshicall_debug);
+#define GST_CAT_DEFAULT moshicall_debug
+
+struct _GstMoshiCall
+{
+  GstElement *element;          /* not owned: it owns us */
+  GstMoshiTalk *talk;
+  GstMoshiOutput *output;       /* not owned */
+  GstMoshiCallCertificateFunc accept;
+
+  gint state;                   /* atomic: MoshiLifeState */
+
+  /* By talk->lock */
+  MoshiSessionStats stats;      /* of a session that has ended */
+
+  /* Network thread, and whoever starts and stops while it is not */
+  gchar *uri;                   /* redacted */
+  gboolean over;                /* the end is on the bus */
+};
+
+/**
+ * gst_moshi_call_new:
+ * @element: whose call it is
+ * @talk: where the halves meet
+ * @output: (transfer none): who listens
+ * @accept: asked about certificates that do not pass
+ *
+ * Returns: (transfer full): a call
+ */
+GstMoshiCall *
+gst_moshi_call_new (GstElement * element, GstMoshiTalk * talk,
+    GstMoshiOutput * output, GstMoshiCallCertificateFunc accept)
+{
+  GstMoshiCall *self = g_new0 (GstMoshiCall, 1);
+
+  GST_DEBUG_CATEGORY_INIT (moshicall_debug, "moshicall", 0,
+      "Moshi: the life of sessions");
+  self->element = element;
+  self->talk = gst_moshi_talk_ref (talk);
+  self->output = output;
+  self->accept = accept;
+  return self;
+}
+
+/**
+ * gst_moshi_call_free:
+ * @self: (transfer full): a stopped call
+ */
+void
+gst_moshi_call_free (GstMoshiCall * self)
+{
+  gst_moshi_talk_unref (self->talk);
+  g_free (self->uri);
+  g_free (self);
+}
+
+static void
+post_progress (GstMoshiCall * self, GstProgressType type, const gchar * text)
+{
+  gst_element_post_message (self->element,
+      gst_message_new_progress (GST_OBJECT (self->element), type, "open",
+          text));
+}
+
+static void
+post_element_message (GstMoshiCall * self, GstStructure * structure)
+{
+  gst_element_post_message (self->element,
+      gst_message_new_element (GST_OBJECT (self->element), structure));
+}
+
+static void
+set_state (GstMoshiCall * self, MoshiLifeState state, guint index)
+{
+  GST_INFO_OBJECT (self->element, "session %u is %s", index,
+      moshi_life_state_nick (state));
+  g_atomic_int_set (&self->state, state);
+  g_object_notify (G_OBJECT (self->element), "connection-state");
+  post_element_message (self, gst_structure_new ("moshi-session",
+          "state", G_TYPE_STRING, moshi_life_state_nick (state),
+          "session-index", G_TYPE_UINT, index,
+          "uri", G_TYPE_STRING, self->uri, NULL));
+}
+
+/* In batch an answer that got lost cannot be made up for: how far it came */
+static GError *
+explain_loss (GstMoshiCall * self, const GError * error)
+{
+  GstMoshiTalk *talk = self->talk;
+  GstClockTime sent, pushed;
+
+  g_mutex_lock (&talk->lock);
+  sent = gst_moshi_ticks_to_time (talk->sent);
+  pushed = gst_moshi_ticks_to_time (talk->pushed);
+  g_mutex_unlock (&talk->lock);
+
+  return g_error_new (error->domain, error->code,
+      "%s The answer to the first %.2f s of the input is out, %.2f s were sent.",
+      error->message, pushed / (gdouble) GST_SECOND,
+      sent / (gdouble) GST_SECOND);
+}
+
+static gboolean
+is_batch_under_way (GstMoshiCall * self)
+{
+  GstMoshiTalk *talk = self->talk;
+  gboolean under_way;
+
+  g_mutex_lock (&talk->lock);
+  under_way = talk->known && !talk->live && talk->sent > 0;
+  g_mutex_unlock (&talk->lock);
+  return under_way;
+}
+
+static void
+fail (GstMoshiCall * self, const GError * error, guint http_status,
+    guint close_code)
+{
+  g_autoptr (GError) explained = NULL;
+
+  if (self->over)
+    return;
+  self->over = TRUE;
+
+  if (error->code == MOSHI_ERROR_LOST && is_batch_under_way (self))
+    error = explained = explain_loss (self, error);
+  post_progress (self, GST_PROGRESS_TYPE_ERROR, error->message);
+  gst_moshi_error_post (self->element, error, http_status, close_code);
+  gst_moshi_talk_fail (self->talk);
+}
+
+static void
+on_state (GstMoshiCall * self, const MoshiSessionEvent * event)
+{
+  set_state (self, event->state, event->index);
+
+  switch (event->state) {
+    case MOSHI_LIFE_WAITING:
+      post_progress (self, GST_PROGRESS_TYPE_CONTINUE,
+          "Connected; waiting for the server to begin, it may be busy");
+      break;
+    case MOSHI_LIFE_READY:
+      gst_moshi_talk_started (self->talk, event->index);
+      post_progress (self, GST_PROGRESS_TYPE_COMPLETE, "Moshi is listening");
+      break;
+    case MOSHI_LIFE_LOST:
+      gst_moshi_talk_set_ready (self->talk, FALSE);
+      break;
+    case MOSHI_LIFE_CONNECTING:
+      gst_moshi_talk_set_ready (self->talk, FALSE);
+      post_progress (self, GST_PROGRESS_TYPE_START, "Connecting to the server");
+      break;
+    case MOSHI_LIFE_CLOSED:
+      gst_moshi_talk_set_ready (self->talk, FALSE);
+      break;
+    case MOSHI_LIFE_IDLE:
+    case MOSHI_LIFE_DRAINING:
+      break;
+  }
+}
+
+static void
+on_packet (GstMoshiCall * self, MoshiSession * session,
+    const MoshiSessionEvent * event)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (gst_moshi_output_take_packet (self->output, event->bytes, event->time))
+    return;
+
+  if (is_batch_under_way (self)) {
+    g_set_error (&error, MOSHI_ERROR, MOSHI_ERROR_LOST,
+        "The server sends more than it was asked for.");
+    fail (self, error, 0, 0);
+    moshi_session_stop (session);
+  }
+}
+
+static void
+set_field (GstStructure * structure, const MoshiMetadataField * field)
+{
+  switch (field->kind) {
+    case 'i':
+      gst_structure_set (structure, field->name, G_TYPE_INT64, field->integer,
+          NULL);
+      break;
+    case 'b':
+      gst_structure_set (structure, field->name, G_TYPE_BOOLEAN,
+          field->integer != 0, NULL);
+      break;
+    case 'd':
+      gst_structure_set (structure, field->name, G_TYPE_DOUBLE, field->number,
+          NULL);
+      break;
+    default:
+      gst_structure_set (structure, field->name, G_TYPE_STRING, field->string,
+          NULL);
+  }
+}
+
+static void
+on_metadata (GstMoshiCall * self, const MoshiSessionEvent * event)
+{
+  gsize size;
+  const guint8 *data = g_bytes_get_data (event->bytes, &size);
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *json = NULL;
+  g_autoptr (GPtrArray) fields =
+      moshi_metadata_parse (data, size, &json, &error);
+  GstStructure *structure = gst_structure_new_empty ("moshi-metadata");
+  guint i;
+
+  for (i = 0; fields && i < fields->len; i++)
+    set_field (structure, g_ptr_array_index (fields, i));
+  if (json)
+    gst_structure_set (structure, "json", G_TYPE_STRING, json, NULL);
+  gst_structure_set (structure, "session-index", G_TYPE_UINT, event->index,
+      NULL);
+  if (error)
+    GST_WARNING_OBJECT (self->element, "server metadata: %s", error->message);
+  post_element_message (self, structure);
+
+  gst_moshi_talk_bytes (self->talk, GST_MOSHI_ITEM_METADATA, event->bytes, -1);
+}
+
+static void
+on_retry (GstMoshiCall * self, MoshiSession * session,
+    const MoshiSessionEvent * event)
+{
+  g_autofree gchar *text = NULL;
+
+  if (is_batch_under_way (self)) {
+    fail (self, event->error, event->http_status, event->close_code);
+    moshi_session_stop (session);
+    return;
+  }
+
+  text = g_strdup_printf ("%s Trying again in %.1f s.",
+      event->error->message, event->delay / 1000.0);
+  gst_moshi_warning_post (self->element, event->error, NULL);
+  post_progress (self, GST_PROGRESS_TYPE_CONTINUE, text);
+}
+
+static void
+on_event (MoshiSession * session, const MoshiSessionEvent * event,
+    gpointer user_data)
+{
+  GstMoshiCall *self = user_data;
+
+  if (self->over)
+    return;
+
+  switch (event->kind) {
+    case MOSHI_SESSION_STATE:
+      on_state (self, event);
+      break;
+    case MOSHI_SESSION_PACKET:
+      on_packet (self, session, event);
+      break;
+    case MOSHI_SESSION_TEXT:
+      gst_moshi_talk_bytes (self->talk, GST_MOSHI_ITEM_TEXT, event->bytes,
+          event->color);
+      break;
+    case MOSHI_SESSION_METADATA:
+      on_metadata (self, event);
+      break;
+    case MOSHI_SESSION_RETRY:
+      on_retry (self, session, event);
+      break;
+    case MOSHI_SESSION_WARNING:
+      gst_moshi_warning_post (self->element, event->error, NULL);
+      break;
+    case MOSHI_SESSION_FAILED:
+      fail (self, event->error, event->http_status, event->close_code);
+      break;
+    case MOSHI_SESSION_FINISHED:
+      break;
+  }
+}
+
+static gboolean
+on_certificate (MoshiSession * session, GTlsCertificate * certificate,
+    GTlsCertificateFlags errors, gpointer user_data)
+{
+  GstMoshiCall *self = user_data;
+
+  return self->accept (self->element, certificate, errors);
+}
+
+/**
+ * gst_moshi_call_start:
+ * @self: a stopped call
+ * @settings: what the user wants
+ *
+ * Begins to connect; does not wait. An error of the settings is posted.
+ *
+ * Returns: %FALSE if the settings cannot be used
+ */
+gboolean
+gst_moshi_call_start (GstMoshiCall * self, const GstMoshiSettings * settings)
+{
+  g_autoptr (MoshiSessionConfig) config = NULL;
+  g_autoptr (GError) error = NULL;
+  MoshiSession *session = NULL;
+
+  /* Whether this is batch or live is not known yet. A batch refuses to go on
+   * with another session in on_retry(). */
+  if (gst_moshi_settings_to_config (settings, TRUE, &config, &error))
+    session = moshi_session_new (config, on_event, on_certificate, self, NULL,
+        &error);
+  if (session == NULL) {
+    gst_moshi_error_post (self->element, error, 0, 0);
+    return FALSE;
+  }
+
+  self->over = FALSE;
+  g_free (self->uri);
+  self->uri = moshi_session_dup_redacted_uri (session);
+  gst_moshi_talk_take_session (self->talk, moshi_session_ref (session));
+  moshi_session_open (session);
+  moshi_session_unref (session);
+  return TRUE;
+}
+
+/**
+ * gst_moshi_call_stop:
+ * @self: a call
+ *
+ * Cancels at whatever step it is. No event comes any more.
+ */
+void
+gst_moshi_call_stop (GstMoshiCall * self)
+{
+  MoshiSessionStats stats;
+
+  gst_moshi_call_get_stats (self, &stats);
+  gst_moshi_talk_take_session (self->talk, NULL);
+  g_mutex_lock (&self->talk->lock);
+  self->stats = stats;
+  g_mutex_unlock (&self->talk->lock);
+  g_atomic_int_set (&self->state, MOSHI_LIFE_IDLE);
+}
+
+static MoshiSession *
+ref_session (GstMoshiCall * self)
+{
+  MoshiSession *session = NULL;
+
+  g_mutex_lock (&self->talk->lock);
+  if (self->talk->session)
+    session = moshi_session_ref (self->talk->session);
+  g_mutex_unlock (&self->talk->lock);
+  return session;
+}
+
+/**
+ * gst_moshi_call_restart:
+ * @self: a call
+ *
+ * A new conversation on a new session. What the old one has said and is not
+ * played yet is dropped.
+ */
+void
+gst_moshi_call_restart (GstMoshiCall * self)
+{
+  g_autoptr (MoshiSession) session = ref_session (self);
+
+  if (session == NULL)
+    return;
+  gst_moshi_talk_set_ready (self->talk, FALSE);
+  moshi_session_restart (session);
+  gst_moshi_output_drop (self->output);
+}
+
+/**
+ * gst_moshi_call_get_state:
+ * @self: a call
+ *
+ * Returns: where the session is in its life
+ */
+MoshiLifeState
+gst_moshi_call_get_state (GstMoshiCall * self)
+{
+  return g_atomic_int_get (&self->state);
+}
+
+/**
+ * gst_moshi_call_get_stats:
+ * @self: a call
+ * @stats: (out caller-allocates): of the session, or of the last one
+ */
+void
+gst_moshi_call_get_stats (GstMoshiCall * self, MoshiSessionStats * stats)
+{
+  g_autoptr (MoshiSession) session = ref_session (self);
+
+  if (session) {
+    moshi_session_get_stats (session, stats);
+  } else {
+    g_mutex_lock (&self->talk->lock);
+    *stats = self->stats;
+    g_mutex_unlock (&self->talk->lock);
+  }
+}

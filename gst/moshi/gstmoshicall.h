@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "gstmoshioutput.h"
+#include "gstmoshisettings.h"
+#include "gstmoshitalk.h"
+
+G_BEGIN_DECLS
+
+/**
+ * GstMoshiCall:
+ *
+ * An element's hold on a session: begins and ends it, tells the bus of it, and
+ * hands what comes to the halves.
+ */
+typedef struct _GstMoshiCall GstMoshiCall;
+
+/**
+ * GstMoshiCallCertificateFunc:
+ *
+ * Returns: whether to accept a certificate that did not pass
+ */
+typedef gboolean (*GstMoshiCallCertificateFunc) (GstElement * element,
+    GTlsCertificate * certificate, GTlsCertificateFlags errors);
+
+GstMoshiCall *gst_moshi_call_new (GstElement * element, GstMoshiTalk * talk,
+    GstMoshiOutput * output, GstMoshiCallCertificateFunc accept);
+void gst_moshi_call_free (GstMoshiCall * self);
+gboolean gst_moshi_call_start (GstMoshiCall * self,
+    const GstMoshiSettings * settings);
+void gst_moshi_call_stop (GstMoshiCall * self);
+void gst_moshi_call_restart (GstMoshiCall * self);
+MoshiLifeState gst_moshi_call_get_state (GstMoshiCall * self);
+void gst_moshi_call_get_stats (GstMoshiCall * self, MoshiSessionStats * stats);
+
+G_END_DECLS

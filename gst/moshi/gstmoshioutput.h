@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "gstmoshiinput.h"
+#include "gstmoshisettings.h"
+#include "gstmoshitalk.h"
+
+G_BEGIN_DECLS
+
+/**
+ * GstMoshiOutput:
+ *
+ * The listening half: what the server answers becomes buffers on the src pad,
+ * text on the text pad, messages and tags.
+ */
+typedef struct _GstMoshiOutput GstMoshiOutput;
+
+/**
+ * GST_MOSHI_TAG_TEXT:
+ *
+ * What Moshi says, unit by unit (string).
+ */
+#define GST_MOSHI_TAG_TEXT "moshi-text"
+
+/**
+ * GstMoshiOutputStats:
+ * @concealed: gaps inside speech played as something else, ns
+ * @dropped: Moshi's audio that came and was not played, ns
+ * @filled: silence played where no audio was, ns
+ * @words: words so far
+ */
+typedef struct
+{
+  GstClockTime concealed;
+  GstClockTime trimmed;
+  GstClockTime dropped;
+  GstClockTime filled;
+  guint words;
+} GstMoshiOutputStats;
+
+GstCaps *gst_moshi_output_get_template_caps (void);
+
+GstMoshiOutput *gst_moshi_output_new (GstElement * element, GstPad * pad,
+    GstMoshiTalk * talk);
+void gst_moshi_output_free (GstMoshiOutput * self);
+void gst_moshi_output_start (GstMoshiOutput * self,
+    const GstMoshiSettings * settings);
+void gst_moshi_output_set_input (GstMoshiOutput * self,
+    GstMoshiInput * input);
+void gst_moshi_output_set_latency (GstMoshiOutput * self, guint latency);
+void gst_moshi_output_set_text_unit (GstMoshiOutput * self,
+    MoshiTextUnit unit);
+void gst_moshi_output_set_upstream_latency (GstMoshiOutput * self,
+    GstClockTime latency);
+gboolean gst_moshi_output_activate (GstMoshiOutput * self, gboolean active);
+void gst_moshi_output_set_playing (GstMoshiOutput * self, gboolean playing);
+void gst_moshi_output_flush_start (GstMoshiOutput * self);
+void gst_moshi_output_flush_stop (GstMoshiOutput * self, gboolean restart);
+void gst_moshi_output_flush_text (GstMoshiOutput * self, GstEvent * event);
+gboolean gst_moshi_output_take_packet (GstMoshiOutput * self, GBytes * packet,
+    gint64 time);
+void gst_moshi_output_drop (GstMoshiOutput * self);
+void gst_moshi_output_add_text_pad (GstMoshiOutput * self, GstPad * pad);
+void gst_moshi_output_remove_text_pad (GstMoshiOutput * self);
+GstClockTime gst_moshi_output_get_latency (GstMoshiOutput * self);
+void gst_moshi_output_get_stats (GstMoshiOutput * self,
+    GstMoshiOutputStats * stats);
+
+G_END_DECLS

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What the speaking and the listening half share: see gstmoshitalk.h. The
+ * session's network thread puts what comes in at one end, the pushing task takes
+ * it out at the other; the streaming thread waits here until there is room. */
+
+#include "gstmoshitalk.h"
+#include "protocol/moshiopus.h"
+
+/**
+ * gst_moshi_talk_new:
+ *
+ * Returns: (transfer full): an empty talk, output and input flushing
+ */
+GstMoshiTalk *
+gst_moshi_talk_new (void)
+{
+  GstMoshiTalk *self = g_new0 (GstMoshiTalk, 1);
+
+  g_atomic_ref_count_init (&self->refs);
+  g_mutex_init (&self->lock);
+  g_cond_init (&self->cond);
+  g_queue_init (&self->items);
+  self->input_flushing = TRUE;
+  self->output_flushing = TRUE;
+  return self;
+}
+
+/**
+ * gst_moshi_talk_ref:
+ * @self: a talk
+ *
+ * Returns: (transfer full): @self
+ */
+GstMoshiTalk *
+gst_moshi_talk_ref (GstMoshiTalk * self)
+{
+  g_atomic_ref_count_inc (&self->refs);
+  return self;
+}
+
+static void
+clear_items_locked (GstMoshiTalk * self)
+{
+  g_queue_clear_full (&self->items, (GDestroyNotify) gst_moshi_item_free);
+  self->queued = 0;
+}
+
+/**
+ * gst_moshi_talk_unref:
+ * @self: (transfer full): a talk
+ */
+void
+gst_moshi_talk_unref (GstMoshiTalk * self)
+{
+  if (!g_atomic_ref_count_dec (&self->refs))
+    return;
+
+  g_assert (self->session == NULL);
+  clear_items_locked (self);
+  g_mutex_clear (&self->lock);
+  g_cond_clear (&self->cond);
+  g_free (self);
+}
+
+/**
+ * gst_moshi_item_free:
+ * @item: (transfer full) (nullable)
+ */
+void
+gst_moshi_item_free (GstMoshiItem * item)
+{
+  if (item == NULL)
+    return;
+  g_clear_pointer (&item->bytes, g_bytes_unref);
+  g_free (item);
+}
+
+/**
+ * gst_moshi_talk_reset:
+ * @self: a talk
+ *
+ * Forgets everything but who flushes and the session: a start from READY.
+ */
+void
+gst_moshi_talk_reset (GstMoshiTalk * self)
+{
+  g_mutex_lock (&self->lock);
+  clear_items_locked (self);
+  self->ready = self->failed = FALSE;
+  self->known = self->live = FALSE;
+  self->sent = self->unsent = self->end = 0;
+  self->input_filled = self->input_trimmed = 0;
+  self->input_eos = self->input_done = FALSE;
+  self->run = 0;
+  self->run_start = self->run_length = 0;
+  self->received = self->pushed = 0;
+  self->items_dropped = 0;
+  self->flow = GST_FLOW_OK;
+  self->last_answer = 0;
+  gst_moshi_meter_reset (&self->meter);
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * gst_moshi_talk_take_session:
+ * @self: a talk
+ * @session: (transfer full) (nullable): the session to talk on, or %NULL
+ *
+ * With %NULL the present one is stopped: it is cancelled at whatever step it
+ * is, and calls nobody any more when this returns.
+ */
+void
+gst_moshi_talk_take_session (GstMoshiTalk * self, MoshiSession * session)
+{
+  MoshiSession *old;
+
+  g_mutex_lock (&self->lock);
+  old = self->session;
+  self->session = session;
+  self->ready = FALSE;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+
+  if (old) {
+    moshi_session_stop (old);
+    moshi_session_unref (old);
+  }
+}
+
+/**
+ * gst_moshi_talk_set_mode:
+ * @self: a talk
+ * @live: whether upstream is live
+ *
+ * The first call counts; the mode stays until the next start.
+ */
+void
+gst_moshi_talk_set_mode (GstMoshiTalk * self, gboolean live)
+{
+  g_mutex_lock (&self->lock);
+  if (!self->known) {
+    self->known = TRUE;
+    self->live = live;
+    g_cond_broadcast (&self->cond);
+  }
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * gst_moshi_talk_set_input_flushing:
+ * @self: a talk
+ * @flushing: whether the streaming thread must not wait
+ */
+void
+gst_moshi_talk_set_input_flushing (GstMoshiTalk * self, gboolean flushing)
+{
+  g_mutex_lock (&self->lock);
+  self->input_flushing = flushing;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * gst_moshi_talk_set_output_flushing:
+ * @self: a talk
+ * @flushing: whether the pushing task must not wait, nor push
+ */
+void
+gst_moshi_talk_set_output_flushing (GstMoshiTalk * self, gboolean flushing)
+{
+  g_mutex_lock (&self->lock);
+  self->output_flushing = flushing;
+  if (!flushing)
+    self->flow = GST_FLOW_OK;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * gst_moshi_talk_flush_run:
+ * @self: a talk
+ *
+ * The input was flushed: the next buffer begins a new run, and what the server
+ * still answers to the old one is not played.
+ */
+void
+gst_moshi_talk_flush_run (GstMoshiTalk * self)
+{
+  g_mutex_lock (&self->lock);
+  self->run_start = self->sent;
+  self->run_length = 0;
+  self->base = GST_CLOCK_TIME_NONE;
+  self->input_eos = self->input_done = FALSE;
+  self->pushed = self->sent;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+/* Batch: silence of its length, so that the output keeps its own. */
+static void
+silence_item (gpointer data, gpointer user_data)
+{
+  GstMoshiItem *item = data;
+
+  if (item->kind == GST_MOSHI_ITEM_PACKET) {
+    item->kind = GST_MOSHI_ITEM_SILENCE;
+    g_clear_pointer (&item->bytes, g_bytes_unref);
+  }
+}
+
+static void
+remove_items_locked (GstMoshiTalk * self, GstMoshiItemKind kind)
+{
+  GList *link = self->items.head;
+
+  while (link) {
+    GList *next = link->next;
+    GstMoshiItem *item = link->data;
+
+    if (item->kind == kind) {
+      self->queued -= item->duration;
+      g_queue_delete_link (&self->items, link);
+      gst_moshi_item_free (item);
+    }
+    link = next;
+  }
+}
+
+/**
+ * gst_moshi_talk_drop_audio_locked:
+ * @self: a talk
+ *
+ * Drops what the server has said and has not been taken out yet, words and all.
+ *
+ * Returns: how much audio that was, in ticks
+ */
+guint64
+gst_moshi_talk_drop_audio_locked (GstMoshiTalk * self)
+{
+  guint64 dropped = self->queued;
+
+  remove_items_locked (self, GST_MOSHI_ITEM_TEXT);
+  if (self->live)
+    remove_items_locked (self, GST_MOSHI_ITEM_PACKET);
+  else
+    g_queue_foreach (&self->items, silence_item, NULL);
+  return dropped;
+}
+
+/**
+ * gst_moshi_talk_fail:
+ * @self: a talk
+ *
+ * The conversation has ended with an error, which the caller has posted.
+ */
+void
+gst_moshi_talk_fail (GstMoshiTalk * self)
+{
+  g_mutex_lock (&self->lock);
+  self->failed = TRUE;
+  self->ready = FALSE;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+static void
+append_locked (GstMoshiTalk * self, GstMoshiItem * item)
+{
+  g_queue_push_tail (&self->items, item);
+  self->queued += item->duration;
+  g_cond_broadcast (&self->cond);
+}
+
+/**
+ * gst_moshi_talk_started:
+ * @self: a talk
+ * @index: the new session's
+ *
+ * A session is ready: audio given from now on is answered by it.
+ */
+void
+gst_moshi_talk_started (GstMoshiTalk * self, guint index)
+{
+  GstMoshiItem *item = g_new0 (GstMoshiItem, 1);
+
+  g_mutex_lock (&self->lock);
+  item->kind = GST_MOSHI_ITEM_SESSION;
+  item->start = self->sent;
+  item->index = index;
+  /* What an ended session has not answered will not come. */
+  self->received = self->sent;
+  gst_moshi_meter_new_session (&self->meter);
+  self->ready = TRUE;
+  append_locked (self, item);
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * gst_moshi_talk_set_ready:
+ * @self: a talk
+ * @ready: whether the server takes audio
+ */
+void
+gst_moshi_talk_set_ready (GstMoshiTalk * self, gboolean ready)
+{
+  g_mutex_lock (&self->lock);
+  self->ready = ready;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+static gboolean
+has_room_locked (GstMoshiTalk * self, guint duration)
+{
+  gboolean room = self->queued + duration <= GST_MOSHI_MAX_QUEUED
+      && self->items.length < GST_MOSHI_MAX_ITEMS;
+
+  if (!room)
+    self->items_dropped++;
+  return room;
+}
+
+/**
+ * gst_moshi_talk_add_packet_locked:
+ * @self: a talk
+ * @packet: (transfer none): an Opus packet of the server
+ * @time: when it came, monotonic µs
+ *
+ * Returns: its duration in ticks, 0 if there is no room: it is dropped and
+ *     counted
+ */
+guint
+gst_moshi_talk_add_packet_locked (GstMoshiTalk * self, GBytes * packet,
+    gint64 time)
+{
+  GstMoshiItem *item;
+  gsize size;
+  const guint8 *data = g_bytes_get_data (packet, &size);
+  guint duration = moshi_opus_packet_duration (data, size);
+
+  self->last_answer = time;
+  self->received += duration;
+  gst_moshi_meter_received (&self->meter, self->received, time);
+  if (!has_room_locked (self, duration))
+    return 0;
+
+  item = g_new0 (GstMoshiItem, 1);
+  item->kind = GST_MOSHI_ITEM_PACKET;
+  item->bytes = g_bytes_ref (packet);
+  item->duration = duration;
+  append_locked (self, item);
+  return duration;
+}
+
+/**
+ * gst_moshi_talk_bytes:
+ * @self: a talk
+ * @kind: %GST_MOSHI_ITEM_TEXT or %GST_MOSHI_ITEM_METADATA
+ * @bytes: (transfer none): its payload
+ * @color: of a text, or -1
+ *
+ * Network thread.
+ *
+ * Returns: %FALSE if there is no room: it is dropped and counted
+ */
+gboolean
+gst_moshi_talk_bytes (GstMoshiTalk * self, GstMoshiItemKind kind,
+    GBytes * bytes, gint color)
+{
+  GstMoshiItem *item;
+  gboolean fits;
+
+  g_mutex_lock (&self->lock);
+  fits = has_room_locked (self, 0);
+  if (fits) {
+    item = g_new0 (GstMoshiItem, 1);
+    item->kind = kind;
+    item->bytes = g_bytes_ref (bytes);
+    item->color = color;
+    append_locked (self, item);
+  }
+  g_mutex_unlock (&self->lock);
+  return fits;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gst/gst.h>
+
+#include "gstmoshimeter.h"
+#include "session/moshisession.h"
+
+G_BEGIN_DECLS
+
+/* All positions on the way up and down are counted in samples at 48 kHz, which
+ * every rate of Opus divides: no rounding adds up. */
+#define GST_MOSHI_TICK_RATE 48000
+#define GST_MOSHI_MODEL_FRAME (1920 * 2)        /* 80 ms, what a model step takes */
+#define GST_MOSHI_MS_TO_TICKS(ms) ((guint64) (ms) * 48)
+
+static inline guint64
+gst_moshi_ticks_to_time (guint64 ticks)
+{
+  return gst_util_uint64_scale_int_round (ticks, GST_SECOND,
+      GST_MOSHI_TICK_RATE);
+}
+
+static inline guint64
+gst_moshi_time_to_ticks (GstClockTime time)
+{
+  return gst_util_uint64_scale_int_round (time, GST_MOSHI_TICK_RATE,
+      GST_SECOND);
+}
+
+/**
+ * GST_MOSHI_WINDOW:
+ *
+ * Batch: how much input, in ticks, may be ahead of the output pushed. It bounds
+ * the memory of a run of any length, and keeps below what servers take at once
+ * (5 s in one message for sphn, a buffer of 10 s in moshi-backend).
+ */
+#define GST_MOSHI_WINDOW GST_MOSHI_MS_TO_TICKS (4000)
+
+/**
+ * GST_MOSHI_MAX_ITEMS, GST_MOSHI_MAX_QUEUED:
+ *
+ * What may wait to be pushed: things of any kind, and audio in ticks. Both are
+ * beyond what an honest server can send for the input it was given.
+ */
+#define GST_MOSHI_MAX_ITEMS 16384
+#define GST_MOSHI_MAX_QUEUED GST_MOSHI_MS_TO_TICKS (30000)
+
+typedef enum
+{
+  GST_MOSHI_ITEM_PACKET,        /* bytes: an Opus packet */
+  GST_MOSHI_ITEM_SILENCE,       /* in place of packets dropped by request */
+  GST_MOSHI_ITEM_TEXT,          /* bytes: a text piece */
+  GST_MOSHI_ITEM_SESSION,       /* a new session begins */
+  GST_MOSHI_ITEM_METADATA,      /* bytes: JSON */
+} GstMoshiItemKind;
+
+typedef struct
+{
+  GstMoshiItemKind kind;
+  GBytes *bytes;
+  guint duration;               /* of PACKET and SILENCE, in ticks */
+  guint64 start;                /* of SESSION: input position it begins at */
+  guint index;                  /* of SESSION */
+  gint color;                   /* of TEXT */
+} GstMoshiItem;
+
+/**
+ * GstMoshiTalk:
+ *
+ * Where the two halves of a conversation meet: what was given to the server,
+ * what has come back, and why nothing goes on, under one lock with one
+ * condition. Whoever changes a field that another thread may wait for
+ * broadcasts.
+ */
+typedef struct
+{
+  gatomicrefcount refs;
+
+  /* Nothing is called with it held but the session's send and the playout's
+   * arithmetic: no push, no post, no query, no signal. */
+  GMutex lock;
+  GCond cond;
+
+  /* All below: by lock */
+
+  MoshiSession *session;        /* from READY to PAUSED until back */
+  gboolean ready;               /* the server takes audio */
+  gboolean failed;              /* the error is posted; nothing comes any more */
+
+  /* Batch or live, known when upstream could be asked; does not change from
+   * then on until the tasks have stopped, so that they need no lock to read it */
+  gboolean known;
+  gboolean live;
+
+  /* The way up */
+  gboolean input_flushing;
+  guint64 sent;                 /* ticks given to the server */
+  guint64 unsent;               /* ticks thrown away: nobody there to take them */
+  guint64 input_filled;         /* ticks of silence sent in place of gaps */
+  guint64 input_trimmed;        /* ticks cut, their time being sent already */
+  gboolean input_eos;           /* run_length is final, or live: `end` is set */
+  guint64 end;                  /* with input_eos: `sent` after the tail */
+  gboolean input_done;          /* batch: all is sent, tail included */
+  gint64 done_time;             /* monotonic µs of that */
+
+  /* The run: what lies between two flushes of the input */
+  guint run;                    /* counts them; 0 = none begun */
+  GstSegment segment;           /* of the input when it began */
+  GstClockTime base;            /* PTS of its first sample */
+  guint64 run_start;            /* `sent` when it began */
+  guint64 run_length;           /* ticks of input so far, tail included */
+
+  /* The way down */
+  gboolean output_flushing;
+  GQueue items;                 /* of GstMoshiItem */
+  guint64 queued;               /* ticks of audio in items */
+  guint64 received;             /* ticks of audio that have come */
+  guint64 pushed;               /* input position up to which output is done */
+  GstFlowReturn flow;           /* of the last push */
+  guint64 items_dropped;
+  GstMoshiMeter meter;
+  gint64 last_answer;           /* monotonic µs of the last packet */
+} GstMoshiTalk;
+
+GstMoshiTalk *gst_moshi_talk_new (void);
+GstMoshiTalk *gst_moshi_talk_ref (GstMoshiTalk * self);
+void gst_moshi_talk_unref (GstMoshiTalk * self);
+
+void gst_moshi_talk_reset (GstMoshiTalk * self);
+void gst_moshi_talk_take_session (GstMoshiTalk * self, MoshiSession * session);
+void gst_moshi_talk_set_mode (GstMoshiTalk * self, gboolean live);
+void gst_moshi_talk_set_input_flushing (GstMoshiTalk * self,
+    gboolean flushing);
+void gst_moshi_talk_set_output_flushing (GstMoshiTalk * self,
+    gboolean flushing);
+void gst_moshi_talk_flush_run (GstMoshiTalk * self);
+guint64 gst_moshi_talk_drop_audio_locked (GstMoshiTalk * self);
+void gst_moshi_talk_fail (GstMoshiTalk * self);
+
+void gst_moshi_talk_started (GstMoshiTalk * self, guint index);
+void gst_moshi_talk_set_ready (GstMoshiTalk * self, gboolean ready);
+guint gst_moshi_talk_add_packet_locked (GstMoshiTalk * self,
+    GBytes * packet, gint64 time);
+gboolean gst_moshi_talk_bytes (GstMoshiTalk * self, GstMoshiItemKind kind,
+    GBytes * bytes, gint color);
+
+void gst_moshi_item_free (GstMoshiItem * item);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstMoshiTalk, gst_moshi_talk_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstMoshiItem, gst_moshi_item_free)
+
+G_END_DECLS

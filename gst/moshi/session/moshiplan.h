@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "moshisession.h"
+
+G_BEGIN_DECLS
+
+/**
+ * MoshiPlan:
+ * @config: a copy
+ * @url: where to connect to, with the whole query; may hold the key
+ * @redacted: the same to show
+ * @host: the server's name
+ * @bearer: (nullable): the key for the Authorization header
+ * @user_agent: what to say we are
+ * @database: (nullable): whom to trust
+ * @resolver: (nullable): finds proxies
+ *
+ * What a configuration comes to when all of it has been checked. Immutable.
+ */
+typedef struct
+{
+  MoshiSessionConfig *config;
+  gchar *url;
+  gchar *redacted;
+  gchar *host;
+  const gchar *bearer;
+  const gchar *user_agent;
+  GTlsDatabase *database;
+  GProxyResolver *resolver;
+} MoshiPlan;
+
+MoshiPlan *moshi_plan_new (const MoshiSessionConfig * config, GError ** error);
+void moshi_plan_free (MoshiPlan * self);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MoshiPlan, moshi_plan_free)
+
+G_END_DECLS

@@ -1,0 +1,23 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# TAP: who includes whom. Elements stand on session/, session/ on protocol/;
+# nothing points up, and only session/'s own files know libsoup.
+cd "$(dirname "$0")/../../gst/moshi" || exit 1
+n=0
+# forbid NAME PATTERN FILE...: no #include line of the files matches PATTERN
+forbid () {
+  n=$((n + 1)) name=$1 pattern=$2
+  shift 2
+  found=$(grep -nE "^ *# *include *[<\"]($pattern)" "$@" /dev/null)
+  if [ -n "$found" ]; then
+    echo "$found" | sed 's/^/# /'
+    printf 'not '
+  fi
+  echo "ok $n - $name"
+}
+echo 1..4
+forbid "protocol/ knows no GStreamer, socket, thread or clock" \
+  'gst/|libsoup|gio/|sys/|pthread|time\.h|\.\./|session/|gst' protocol/*.[ch]
+forbid "session/ knows no GStreamer and no element" 'gst|\.\./gst' session/*.[ch]
+forbid "elements know no libsoup" 'libsoup' ./*.[ch]
+forbid "session/ headers hide libsoup" 'libsoup' session/*.h

@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""TAP: the README's pipelines, as printed, against the stand-in server.
+
+    readme.py BUILD_DIRECTORY
+
+A comment before each block of the README says how it is run:
+
+    <!-- runs: file -->           ends by itself and leaves answer.wav
+    <!-- runs: file with key -->  the same, against a server that wants a key
+    <!-- runs: live -->           goes on until it is interrupted
+    <!-- runs: live with NAME --> beside the block that is marked NAME
+
+Nothing here needs or touches a sound card or a screen: the autodetecting
+elements are made to find none, and put a live test source and clocked sinks in
+their place.
+"""
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+BLOCK = re.compile(r'<!-- runs: ([a-z ]+) -->\n```sh\n(.*?)```', re.S)
+TABLE = re.compile(r'^\| ((?:`[a-z-]+`(?:, )?)+) \|', re.M)
+NAME = re.compile(r'`([a-z-]+)`')
+# A second without an error, once words and sound come, is proof enough.
+SOME_TIME = 1
+LONG = 60
+KEY = 'secret-of-the-readme'
+# The sinks come first of all sinks; of the sources none can be had, and then
+# autoaudiosrc falls back to a live test source.
+RANKS = ','.join(
+    [name + ':MAX' for name in ('fakeaudiosink', 'fakevideosink')] +
+    [name + ':NONE' for name in (
+        'alsasrc', 'pulsesrc', 'pipewiresrc', 'jackaudiosrc', 'osssrc',
+        'oss4src', 'openalsrc')])
+
+
+class Process:
+    """A program in a process group of its own, its output read by line."""
+
+    def __init__(self, command, folder, environment):
+        self.process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True)
+        self.output = ''
+
+    def wait_for(self, pattern, seconds):
+        """Reads until pattern matches; False at the end or when time is up."""
+        end = time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            while not (pattern and re.search(pattern, self.output)):
+                left = end - time.monotonic()
+                if left <= 0 or not selector.select(left):
+                    return False
+                data = os.read(self.process.stdout.fileno(), 65536)
+                if not data:
+                    return False
+                self.output += data.decode(errors='replace')
+        return True
+
+    def signal(self, number):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+
+    def end(self, seconds=LONG):
+        """Returns the exit status, after killing what does not end."""
+        self.wait_for(None, seconds)
+        try:
+            status = self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGKILL)
+            self.process.wait()
+            status = 'none: it did not end'
+        self.process.stdout.close()
+        return status
+
+
+class Readme:
+    def __init__(self, build, folder):
+        self.build = build
+        self.folder = folder
+        self.environment = dict(
+            os.environ, LC_ALL='C.UTF-8', GST_REGISTRY_FORK='no',
+            GST_PLUGIN_PATH=os.path.join(build, 'gst', 'moshi'),
+            GST_PLUGIN_FEATURE_RANK=RANKS,
+            GST_REGISTRY=os.path.join(folder, 'registry'))
+        with open(os.path.join(TOP, 'README.md'), encoding='utf-8') as text:
+            self.text = text.read()
+        self.blocks = BLOCK.findall(self.text)
+        self.number = 0
+
+    def report(self, name, problem, output=''):
+        self.number += 1
+        if problem:
+            for line in ('%s\n%s' % (problem, output)).strip().split('\n'):
+                print('# ' + line)
+        print('%sok %d - %s' % ('not ' if problem else '', self.number, name),
+              flush=True)
+
+    def start_server(self, arguments, uri):
+        """Starts a stand-in whose address goes to the environment."""
+        server = Process(
+            [os.path.join(self.build, 'tests', 'server', 'moshi-standin'),
+             '--port', '0', '--voice', 'talk'] + arguments,
+            self.folder, self.environment)
+        if not server.wait_for(r'ws://\S+', LONG):
+            raise RuntimeError('no stand-in server: ' + server.output)
+        uri['MOSHI_URI'] = re.search(r'ws://\S+', server.output).group(0)
+        return server
+
+    def run_file(self, command, environment):
+        answer = os.path.join(self.folder, 'answer.wav')
+        if os.path.exists(answer):
+            os.remove(answer)
+        process = Process(['sh', '-c', command], self.folder, environment)
+        status = process.end()
+        if status != 0:
+            return 'exit status %s' % status, process.output
+        with wave.open(answer) as sound, wave.open(
+                os.path.join(self.folder, 'question.wav')) as question:
+            seconds = sound.getnframes() / sound.getframerate()
+            wanted = question.getnframes() / question.getframerate() + 4
+            if abs(seconds - wanted) > 0.0001:
+                return '%f s and not %f s' % (seconds, wanted), process.output
+        if KEY in process.output:
+            return 'it shows the key', process.output
+        return None, ''
+
+    def run_live(self, command, beside, environment):
+        helper = beside and Process(['sh', '-c', beside], self.folder,
+                                    environment)
+        process = Process(['sh', '-c', command], self.folder, environment)
+        problem = None
+        if not process.wait_for(r'Progress: \(\w+\) .*[Rr]eady', LONG):
+            problem = 'it does not become ready'
+        elif process.wait_for('ERROR', SOME_TIME):
+            problem = 'an error'
+        process.signal(signal.SIGINT)
+        status = process.end(10)
+        if helper:
+            helper.signal(signal.SIGINT)
+            helper.end(10)
+        if not problem and status != 0:
+            problem = 'exit status %s' % status
+        return problem, process.output
+
+    def check_properties(self):
+        """Every property of the element stands in the table, and no other."""
+        shown = subprocess.run(
+            ['gst-inspect-1.0', 'moshi'], env=self.environment,
+            stdout=subprocess.PIPE, check=False, text=True).stdout
+        _, _, rest = shown.partition('Element Properties:')
+        there = set(re.findall(r'^  ([a-z-]+) +: ', rest, re.M))
+        part = self.text.partition('## Properties')[2].partition('\n## ')[0]
+        told = {name for names in TABLE.findall(part)
+                for name in NAME.findall(names)}
+        wrong = (there ^ told) - {'name', 'parent', 'qos'}
+        self.report('properties', wrong and 'only on one side: %s' % wrong or
+                    None if there else 'gst-inspect-1.0 shows none', shown)
+
+    def check_block(self, kind, command):
+        words = kind.split()
+        environment = dict(self.environment)
+        key = 'key' in words
+        if key:
+            environment['MOSHI_API_KEY'] = KEY
+        server = self.start_server(
+            ['--flavour', 'scaleway', '--key', KEY] if key else [],
+            environment)
+        beside = [text for other, text in self.blocks if other == words[-1]]
+        try:
+            if words[0] == 'file':
+                problem, output = self.run_file(command, environment)
+            else:
+                problem, output = self.run_live(
+                    command, beside[0] if len(words) > 2 else None,
+                    environment)
+        finally:
+            server.signal(signal.SIGTERM)
+            server.end(10)
+        title = self.text[:self.text.index(command)].rpartition('### ')[2]
+        self.report(title.partition('\n')[0], problem,
+                    '%s\n%s\n%s' % (command, output, server.output))
+
+    def run(self):
+        runs = [block for block in self.blocks
+                if block[0].split()[0] in ('file', 'live')]
+        print('1..%d' % (len(runs) + 1), flush=True)
+        self.check_properties()
+        for kind, command in runs:
+            self.check_block(kind, command)
+
+
+def make_question(path):
+    subprocess.run(['sox', '/usr/share/sounds/alsa/Front_Center.wav', path,
+                    'pad', '0', '1'], check=True)
+
+
+def main(build):
+    with tempfile.TemporaryDirectory() as folder:
+        make_question(os.path.join(folder, 'question.wav'))
+        Readme(os.path.abspath(build), folder).run()
+
+
+if __name__ == '__main__':
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(sys.argv[1])

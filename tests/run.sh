@@ -1,0 +1,140 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Installs what is missing, builds, runs every test, and ends with the line
+# "N passed, N failed, N skipped". The exit status is 0 if nothing failed.
+#
+#   tests/run.sh                  all of it: checks plain asan clang
+#   tests/run.sh PART...          some of it
+#   tests/run.sh --no-install ... without looking for packages
+#
+#   checks   form and includes of the sources
+#   plain    gcc, the whole suite, then the README's pipelines and the demo
+#   asan     gcc with AddressSanitizer and UBSan, the whole suite
+#   clang    builds only: no warning of clang's either
+#
+# In every build a warning is an error. Builds live in build-test-*/.
+set -eu
+cd "$(dirname "$0")/.."
+top=$PWD
+
+install=yes
+if [ "${1:-}" = --no-install ]; then
+  install=
+  shift
+fi
+parts=${*:-checks plain asan clang}
+for part in $parts; do
+  case $part in
+    checks|plain|asan|clang) ;;
+    *) sed -n '4,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  esac
+done
+
+logs=$top/build-test-logs
+rm -rf "$logs"
+mkdir -p "$logs"
+results=
+start=$(date +%s)
+
+say () {
+  printf '[%4d s] %s\n' "$(($(date +%s) - start))" "$*"
+}
+
+# step NAME COMMAND...: runs it quietly; its failure is a failed case, in full
+step () {
+  name=$1
+  shift
+  say "$name"
+  log=$logs/$(echo "$name" | tr -cs 'a-z0-9\n' '-')
+  status=0
+  "$@" >"$log.log" 2>&1 </dev/null || status=$?
+  [ "$status" -ne 0 ] || return 0
+  { cat "$log.log"; echo "not ok $name"; echo "# exit $status"; } >"$log.tap"
+  results="$results $log.tap"
+  return 1
+}
+
+# tap NAME COMMAND...: runs a program that speaks TAP on its standard output
+tap () {
+  name=$1
+  shift
+  say "$name"
+  log=$logs/$(echo "$name" | tr -cs 'a-z0-9\n' '-').tap
+  status=0
+  "$@" >"$log" 2>&1 </dev/null || status=$?
+  echo "# exit $status" >>"$log"
+  results="$results $log"
+}
+
+# build NAME OPTION...: configures and builds build-test-NAME
+build () {
+  dir=build-test-$1 kind=$1
+  shift
+  again=
+  [ ! -f "$dir/build.ninja" ] || again=--reconfigure
+  step "$kind: configure" meson setup $again "$dir" -Dwerror=true "$@" &&
+    step "$kind: build" ninja -C "$dir"
+}
+
+# suite NAME: runs the test programs of build-test-NAME
+suite () {
+  say "$1: test programs"
+  log=build-test-$1/meson-logs/testlog-wrapper.sh.json
+  rm -f "$log"
+  # Its status is in the results, which the summary reads.
+  meson test -C "build-test-$1" --no-rebuild --timeout-multiplier 3 \
+    --wrapper "$top/tests/wrapper.sh" >"$logs/$1-suite.log" 2>&1 </dev/null ||
+    true
+  [ -f "$log" ] || cat "$logs/$1-suite.log"
+  results="$results $log"
+}
+
+[ -z "$install" ] || examples/setup-debian.sh test demo
+
+# What the system's plugins are, found once; see wrapper.sh.
+MOSHI_REGISTRIES=$logs/registries
+export MOSHI_REGISTRIES GST_REGISTRY_FORK=no
+mkdir "$MOSHI_REGISTRIES"
+env -u GST_PLUGIN_PATH -u GST_PLUGIN_PATH_1_0 \
+  GST_REGISTRY="$MOSHI_REGISTRIES/seed" gst-inspect-1.0 >/dev/null 2>&1
+
+# No test reaches the world, and none is led astray by the caller's settings.
+unset MOSHI_URI MOSHI_API_KEY http_proxy https_proxy HTTP_PROXY HTTPS_PROXY \
+  all_proxy ALL_PROXY GST_DEBUG GST_PLUGIN_PATH GST_PLUGIN_PATH_1_0
+
+# GLib 2.74's slices would hide leaks behind pointers that LSan cannot see.
+export G_SLICE=always-malloc
+export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1
+export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+export LSAN_OPTIONS="suppressions=$top/tests/lsan.supp:print_suppressions=0"
+
+for part in $parts; do
+  case $part in
+    checks)
+      tap "checks: form" tests/generic/check-format.sh
+      tap "checks: includes" tests/generic/check-includes.sh
+      ;;
+    plain)
+      if build plain; then
+        suite plain
+        tap "plain: the README's pipelines" tests/generic/readme.py \
+          "$top/build-test-plain"
+      fi
+      ;;
+    asan)
+      if build asan -Db_sanitize=address,undefined; then
+        suite asan
+      fi
+      ;;
+    clang)
+      CC=clang
+      export CC
+      build clang || true
+      unset CC
+      ;;
+  esac
+done
+
+say "done; logs in ${logs#"$top"/}"
+exec tests/summary.py $results

@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "peer.h"
+#include "watcher.h"
+
+#include <string.h>
+
+/*
+ * What becomes of each way a server can fail: which error, which words, and
+ * whether it is tried again.
+ */
+
+#define KEY "s3cret/key+"
+
+/* Answers that are no upgrade */
+
+typedef struct
+{
+  const gchar *name;
+  const gchar *answer;
+  MoshiError code;
+  guint http_status;
+  gboolean tried_again;
+  const gchar *words;
+} HttpCase;
+
+#define WITH_BODY(status, type, length, body) \
+    "HTTP/1.1 " status "\r\nContent-Type: " type "\r\nContent-Length: " \
+    length "\r\n\r\n" body
+#define WITHOUT_BODY(status) "HTTP/1.1 " status "\r\nContent-Length: 0\r\n\r\n"
+
+static const HttpCase http_cases[] = {
+  {"400-with-words", WITH_BODY ("400 Bad Request", "text/plain", "32",
+            "Failed to deserialize query: pad"), MOSHI_ERROR_CONNECT, 400,
+      FALSE, "Failed to deserialize query: pad"},
+  {"401", WITHOUT_BODY ("401 Unauthorized"), MOSHI_ERROR_NOT_AUTHORIZED, 401,
+      FALSE, "401 Unauthorized"},
+  {"401-with-challenge", "HTTP/1.1 401 Unauthorized\r\n"
+            "WWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n",
+      MOSHI_ERROR_NOT_AUTHORIZED, 401, FALSE, "API key"},
+  {"403", WITH_BODY ("403 Forbidden", "application/json", "19",
+            "{\"error\":\"bad key\"}"), MOSHI_ERROR_NOT_AUTHORIZED, 403, FALSE,
+      "{\"error\":\"bad key\"}"},
+  {"403-tells-the-key", WITH_BODY ("403 Forbidden", "text/plain", "30",
+            "no such key: " KEY " here."),
+      MOSHI_ERROR_NOT_AUTHORIZED, 403, FALSE, "no such key: "},
+  {"404", WITHOUT_BODY ("404 Not Found"), MOSHI_ERROR_NOT_FOUND, 404, FALSE,
+      "/api/chat"},
+  {"407", WITHOUT_BODY ("407 Proxy Authentication Required"),
+      MOSHI_ERROR_NOT_AUTHORIZED, 407, FALSE, "proxy"},
+  {"429", WITHOUT_BODY ("429 Too Many Requests"), MOSHI_ERROR_CONNECT, 429,
+      FALSE, "429 Too Many Requests"},
+  {"500", WITHOUT_BODY ("500 Internal Server Error"), MOSHI_ERROR_CONNECT,
+      500, TRUE, "500 Internal Server Error"},
+  {"502", WITHOUT_BODY ("502 Bad Gateway"), MOSHI_ERROR_CONNECT, 502, TRUE,
+      "502 Bad Gateway"},
+  {"503", WITHOUT_BODY ("503 Service Unavailable"), MOSHI_ERROR_BUSY, 503,
+      TRUE, "busy"},
+  {"200", WITH_BODY ("200 OK", "text/html", "6", "<html>"),
+      MOSHI_ERROR_CONNECT, 200, FALSE, "no WebSocket"},
+  {"302", "HTTP/1.1 302 Found\r\nLocation: /other?token=" KEY "\r\n"
+            "Content-Length: 0\r\n\r\n", MOSHI_ERROR_CONNECT, 302, FALSE,
+      "/other"},
+  {"101-for-another", "HTTP/1.1 101 Switching Protocols\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Accept: AAAA\r\n\r\n", MOSHI_ERROR_CONNECT, 101,
+      FALSE, "no WebSocket"},
+  {"control-characters", WITH_BODY ("400 Bad\x1b[31m", "text/plain", "9",
+            "a\r\nb\x07" "c\xff\xfe "), MOSHI_ERROR_CONNECT, 400, FALSE,
+      "a b c"},
+  {"not-http", "SSH-2.0-OpenSSH_9.2\r\n", MOSHI_ERROR_CONNECT, 0, TRUE,
+      "Could not connect"},
+  {"nothing", "", MOSHI_ERROR_CONNECT, 0, TRUE, "Could not connect"},
+  {"half", "HTTP/1.1 101 Swit", MOSHI_ERROR_CONNECT, 0, TRUE,
+      "Could not connect"},
+};
+
+static void
+answer (Peer * peer, gpointer user_data)
+{
+  const HttpCase *c = user_data;
+
+  if (peer_read_request (peer))
+    peer_write (peer, c->answer, strlen (c->answer));
+}
+
+static void
+test_http (gconstpointer data)
+{
+  const HttpCase *c = data;
+  g_autoptr (PeerServer) server = peer_server_new (answer, (gpointer) c);
+  g_autoptr (Watcher) watcher = watcher_new ();
+  g_autoptr (MoshiSession) session = NULL;
+  MoshiSessionConfig *config = new_config (peer_server_get_port (server));
+  const Seen *end;
+
+  config->life.retries = 2;
+  config->api_key = g_strdup (KEY);
+  session = watcher_open (watcher, config);
+  end = watcher_wait_end (watcher);
+  g_test_message ("%s", end->error->message);
+  g_assert_cmpint (end->kind, ==, MOSHI_SESSION_FAILED);
+  g_assert_cmpint (end->state, ==, MOSHI_LIFE_CLOSED);
+  g_assert_error (end->error, MOSHI_ERROR, (gint) c->code);
+  g_assert_cmpuint (end->http_status, ==, c->http_status);
+  g_assert_nonnull (strstr (end->error->message, c->words));
+  g_assert_null (strstr (end->error->message, KEY));
+  g_assert_null (strchr (end->error->message, '\x1b'));
+  g_assert_cmpuint (peer_server_get_connections (server), ==,
+      c->tried_again ? 3 : 1);
+  g_assert_cmpuint (watcher_count (watcher, MOSHI_SESSION_RETRY), ==,
+      c->tried_again ? 2 : 0);
+  moshi_session_stop (session);
+}
+
+/* A body that goes on and on is cut, in memory as in the message. */
+static void
+answer_long (Peer * peer, gpointer user_data)
+{
+  guint i;
+
+  if (!peer_read_request (peer))
+    return;
+  peer_printf (peer, "HTTP/1.1 400 Bad\r\nContent-Length: 4000000\r\n\r\n");
+  for (i = 0; i < 100000; i++)
+    peer_write (peer, "This is a line of forty characters, yes\n", 40);
+}
+
+static void
+test_long_body (void)
+{
+  g_autoptr (PeerServer) server = peer_server_new (answer_long, NULL);
+  g_autoptr (Watcher) watcher = watcher_new ();
+  g_autoptr (MoshiSession) session = watcher_open (watcher,
+      new_config (peer_server_get_port (server)));
+  const Seen *end = watcher_wait_end (watcher);
+
+  g_assert_cmpuint (end->http_status, ==, 400);
+  g_assert_nonnull (strstr (end->error->message, "This is a line of forty"));
+  g_assert_cmpuint (strlen (end->error->message), <, 400);
+}
+
+/* Connections that do not come about */
+
+static void
+test_refused (void)
+{
+  PeerServer *server = peer_server_new (answer, NULL);
+  guint16 port = peer_server_get_port (server);
+  g_autoptr (Watcher) watcher = watcher_new ();
+  g_autoptr (MoshiSession) session = NULL;
+  MoshiSessionConfig *config = new_config (port);
+  const Seen *end;
+
+  peer_server_free (server);
+  config->life.retries = 2;
+  session = watcher_open (watcher, config);
+  end = watcher_wait_end (watcher);
+  g_test_message ("%s", end->error->message);
+  g_assert_error (end->error, MOSHI_ERROR, MOSHI_ERROR_CONNECT);
+  g_assert_cmpuint (watcher_count (watcher, MOSHI_SESSION_RETRY), ==, 2);
+  g_assert_nonnull (strstr (end->error->message, "3 attempts"));
+}
+
+static void
+test_unknown_host (void)
+{
+  g_autoptr (Watcher) watcher = watcher_new ();
+  g_autoptr (MoshiSession) session = NULL;
+  MoshiSessionConfig *config = new_config (1);
+  const Seen *end;
+
+  g_free (config->uri);
+  config->uri = g_strdup ("ws://no-such-host.invalid");
+  session = watcher_open (watcher, config);
+  end = watcher_wait_end (watcher);
+  g_test_message ("%s", end->error->message);
+  g_assert_error (end->error, MOSHI_ERROR, MOSHI_ERROR_NOT_FOUND);
+  g_assert_nonnull (strstr (end->error->message, "no-such-host.invalid"));
+}
+
+static void
+say_nothing (Peer * peer, gpointer user_data)
+{
+  peer_wait_for_end (peer);
+}
+
+static void
+test_connect_timeout (void)
+{
+  g_autoptr (PeerServer) server = peer_server_new (say_nothing, NULL);
+  g_autoptr (Watcher) watcher = watcher_new ();
+  g_autoptr (MoshiSession) session = NULL;
+  MoshiSessionConfig *config = new_config (peer_server_get_port (server));
+  const Seen *end;
+
+  config->life.connect_timeout = 30;
+  config->life.retries = 1;
+  session = watcher_open (watcher, config);
+  end = watcher_wait_end (watcher);
+  g_test_message ("%s", end->error->message);
+  g_assert_error (end->error, MOSHI_ERROR, MOSHI_ERROR_CONNECT);
+  g_assert_nonnull (strstr (end->error->message, "30 ms"));
+  g_assert_cmpuint (watcher_count (watcher, MOSHI_SESSION_RETRY), ==, 1);
+}
+
+/* Faults after the upgrade */
+
+typedef struct
+{
+  const gchar *name;
+  PeerScript script;
+  MoshiError code;
+  guint close_code;
+  const gchar *words;
+} LinkCase;
+
+static void
+upgrade_alone (Peer * peer, gpointer user_data)
+{
+  if (peer_upgrade (peer))
+    peer_read_until_gone (peer);
+}
+
+static void
+drop_at_once (Peer * peer, gpointer user_data)
+{
+  peer_upgrade (peer);
+}
+
+static void
+close_at_once (Peer * peer, gpointer user_data)
+{
+  if (!peer_upgrade (peer))
+    return;
+  peer_send_close (peer, 1013, "come back later");
+  peer_read_until_gone (peer);
+}
+
+static gboolean
+begin (Peer * peer)
+{
+  if (!peer_upgrade (peer))
+    return FALSE;
+  peer_send (peer, 0, "\1\0\0\0\2\0\0\0", 8);
+  return TRUE;
+}
+
+static void
+close_politely (Peer * peer, gpointer user_data)
+{
+  if (!begin (peer))
+    return;
+  peer_send_close (peer, 1000, NULL);
+  peer_read_until_gone (peer);
+}
+
+static void
+close_without_code (Peer * peer, gpointer user_data)
+{
+  if (!begin (peer))
+    return;
+  peer_send_frame (peer, 0x88, "", 0);
+  peer_read_until_gone (peer);
+}
+
+static void
+drop_session (Peer * peer, gpointer user_data)
+{
+  begin (peer);
+}
+
+static void
+report_error (Peer * peer, gpointer user_data)
+{
+  if (!begin (peer))
+    return;
+  peer_send (peer, 5, "GPU on fire\n", 12);
+  peer_read_until_gone (peer);
+}
+
+static void
+report_error_early (Peer * peer, gpointer user_data)
+{
+  if (!peer_upgrade (peer))
+    return;
+  peer_send (peer, 5, "model \xff missing", 15);
+  peer_read_until_gone (peer);
+}
+
+static void
+report_long_error (Peer * peer, gpointer user_data)
+{
+  g_autofree gchar *text = g_strnfill (500000, 'x');
+
+  if (!begin (peer))
+    return;
+  peer_send (peer, 5, text, 500000);
+  peer_read_until_gone (peer);
+}
+
+static void
+send_too_much (Peer * peer, gpointer user_data)
+{
+  g_autofree gchar *text = g_strnfill (2000, 'x');
+
+  if (!begin (peer))
+    return;
+  peer_send (peer, 1, text, 2000);
+  peer_read_until_gone (peer);
+}
+
+static void
+send_garbage (Peer * peer, gpointer user_data)
+{
+  g_autofree gchar *text = g_strnfill (900, 'x');
+  guint i;
+
+  if (!begin (peer))
+    return;
+  for (i = 0; i < 100; i++)
+    peer_send (peer, 1, text, 900);
+  peer_read_until_gone (peer);
+}
+
+static void
+send_empty_audio (Peer * peer, gpointer user_data)
+{
+  guint i;
+
+  if (!begin (peer))
+    return;
+  for (i = 0; i < 300; i++)
+    peer_send (peer, 1, NULL, 0);
+  peer_read_until_gone (peer);
+}
+
+static void
+break_framing (Peer * peer, gpointer user_data)
+{
+  if (!begin (peer))
+    return;
+  peer_send_frame (peer, 0xf3, "what?", 5);
+  peer_read_until_gone (peer);
+}
+
+static const LinkCase link_cases[] = {
+  {"no-handshake", upgrade_alone, MOSHI_ERROR_BUSY, 0, "busy"},
+  {"drop-at-once", drop_at_once, MOSHI_ERROR_LOST, 1006, "dropped"},
+  {"close-at-once", close_at_once, MOSHI_ERROR_LOST, 1013, "come back later"},
+  {"close-politely", close_politely, MOSHI_ERROR_LOST, 1000,
+      "The server closed the connection: 1000"},
+  {"close-without-code", close_without_code, MOSHI_ERROR_LOST, 1005, "1005"},
+  {"drop-session", drop_session, MOSHI_ERROR_LOST, 1006, "session limit"},
+  {"error-message", report_error, MOSHI_ERROR_SERVER, 0, ": GPU on fire"},
+  {"error-early", report_error_early, MOSHI_ERROR_SERVER, 0, "missing"},
+  {"error-long", report_long_error, MOSHI_ERROR_LOST, 1006, "1000 bytes"},
+  {"too-big", send_too_much, MOSHI_ERROR_LOST, 1006, "1000 bytes"},
+  {"garbage", send_garbage, MOSHI_ERROR_OGG, 0, "no Opus"},
+  {"empty-audio", send_empty_audio, MOSHI_ERROR_OGG, 0, "no Opus"},
+  {"bad-framing", break_framing, MOSHI_ERROR_LOST, 1006, "lost"},
+};
+
+static void
+test_link (gconstpointer data)
+{
+  const LinkCase *c = data;
+  g_autoptr (PeerServer) server = peer_server_new (c->script, NULL);
+  g_autoptr (Watcher) watcher = watcher_new ();
+  g_autoptr (MoshiSession) session = NULL;
+  MoshiSessionConfig *config = new_config (peer_server_get_port (server));
+  const Seen *end;
+
+  config->life.handshake_timeout = 100;
+  config->max_message = 1000;
+  session = watcher_open (watcher, config);
+  end = watcher_wait_end (watcher);
+  g_test_message ("%s", end->error->message);
+  g_assert_cmpint (end->kind, ==, MOSHI_SESSION_FAILED);
+  g_assert_error (end->error, MOSHI_ERROR, (gint) c->code);
+  g_assert_cmpuint (end->close_code, ==, c->close_code);
+  g_assert_cmpuint (end->http_status, ==, 0);
+  g_assert_nonnull (strstr (end->error->message, c->words));
+}
+
+/* Only so much of a server's own error is shown. */
+static void
+test_long_error (void)
+{
+  g_autoptr (PeerServer) server = peer_server_new (report_long_error, NULL);
+  g_autoptr (Watcher) watcher = watcher_new ();
+  g_autoptr (MoshiSession) session = watcher_open (watcher,
+      new_config (peer_server_get_port (server)));
+  const Seen *end = watcher_wait_end (watcher);
+
+  g_assert_error (end->error, MOSHI_ERROR, MOSHI_ERROR_SERVER);
+  g_assert_cmpuint (strlen (end->error->message), >, 1000);
+  g_assert_cmpuint (strlen (end->error->message), <, 1100);
+}
+
+static void
+go_silent (Peer * peer, gpointer user_data)
+{
+  if (begin (peer))
+    peer_read_until_gone (peer);
+}
+
+/* Fed but silent is lost. */
+static void
+test_idle (void)
+{
+  g_autoptr (PeerServer) server = peer_server_new (go_silent, NULL);
+  g_autoptr (Watcher) watcher = watcher_new ();
+  g_autoptr (MoshiSession) session = NULL;
+  MoshiSessionConfig *config = new_config (peer_server_get_port (server));
+  const Seen *end;
+  guint i;
+
+  config->life.idle_timeout = 50;
+  session = watcher_open (watcher, config);
+  watcher_wait_state (watcher, MOSHI_LIFE_READY);
+  for (i = 0; i < 20; i++) {
+    g_autoptr (GBytes) packet = new_packet (i);
+
+    g_assert_true (moshi_session_send (session, packet));
+  }
+  end = watcher_wait_end (watcher);
+  g_assert_error (end->error, MOSHI_ERROR, MOSHI_ERROR_LOST);
+  g_assert_nonnull (strstr (end->error->message, "50 ms"));
+}
+
+/* A peer that was there and is not tells READ, whatever keeps it away. */
+static void
+lose_then_refuse (Peer * peer, gpointer user_data)
+{
+  if (peer_get_index (peer) == 0)
+    begin (peer);
+  else if (peer_read_request (peer))
+    peer_printf (peer, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void
+test_lost_for_good (void)
+{
+  g_autoptr (PeerServer) server = peer_server_new (lose_then_refuse, NULL);
+  g_autoptr (Watcher) watcher = watcher_new ();
+  g_autoptr (MoshiSession) session = NULL;
+  MoshiSessionConfig *config = new_config (peer_server_get_port (server));
+  const Seen *end;
+
+  config->life.resume = TRUE;
+  config->life.retries = 2;
+  session = watcher_open (watcher, config);
+  end = watcher_wait_end (watcher);
+  g_test_message ("%s", end->error->message);
+  g_assert_error (end->error, MOSHI_ERROR, MOSHI_ERROR_LOST);
+  g_assert_cmpuint (end->http_status, ==, 503);
+  g_assert_nonnull (strstr (end->error->message, "503 Busy"));
+  g_assert_cmpuint (peer_server_get_connections (server), ==, 3);
+}
+
+/* Settings that cannot be used */
+
+static void
+check_settings (MoshiSessionConfig * config, const gchar * words)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) again = NULL;
+
+  g_assert_false (moshi_session_config_check (config, &error));
+  g_test_message ("%s", error->message);
+  g_assert_error (error, MOSHI_ERROR, MOSHI_ERROR_SETTINGS);
+  g_assert_null (moshi_session_new (config, watcher_on_event, NULL, NULL,
+          NULL, &again));
+  g_assert_error (again, MOSHI_ERROR, MOSHI_ERROR_SETTINGS);
+  if (words != NULL)
+    g_assert_nonnull (strstr (error->message, words));
+  g_assert_null (strstr (error->message, "hunter2"));
+  moshi_session_config_free (config);
+}
+
+static void
+test_settings (void)
+{
+  MoshiSessionConfig *config;
+  g_autoptr (GError) error = NULL;
+
+  config = moshi_session_config_new ();
+  check_settings (config, "URI");
+  config = new_config (1);
+  g_free (config->uri);
+  config->uri = g_strdup ("ftp://host/");
+  check_settings (config, NULL);
+  config = new_config (1);
+  config->api_key = g_strdup ("hunter2\r\nX: y");
+  check_settings (config, NULL);
+  config = new_config (1);
+  config->headers = g_hash_table_new_full (g_str_hash, g_str_equal, g_free,
+      g_free);
+  g_hash_table_insert (config->headers, g_strdup ("X"),
+      g_strdup ("a\r\nb: c"));
+  check_settings (config, NULL);
+  config = new_config (1);
+  config->user_agent = g_strdup ("a\nb");
+  check_settings (config, NULL);
+  config = new_config (1);
+  config->channels = 3;
+  check_settings (config, "3");
+  config = new_config (1);
+  config->pre_skip = 65536;
+  check_settings (config, "65535");
+  config = new_config (1);
+  config->tls_ca_file = g_strdup ("/nonexistent/ca.pem");
+  check_settings (config, "CA file");
+  config = new_config (1);
+  config->proxy = g_strdup ("ftp://u:hunter2@host");
+  check_settings (config, "proxy");
+  config = new_config (1);
+  config->proxy = g_strdup ("http://u:hunter2@ho st:99999999");
+  check_settings (config, "proxy");
+  config = new_config (1);
+  config->query = g_ptr_array_new_with_free_func (g_free);
+  g_ptr_array_add (config->query, g_strdup ("lonely"));
+  check_settings (config, "query");
+
+  config = new_config (1);
+  g_assert_true (moshi_session_config_check (config, &error));
+  g_assert_no_error (error);
+  moshi_session_config_free (config);
+}
+
+int
+main (int argc, char **argv)
+{
+  guint i;
+
+  g_test_init (&argc, &argv, NULL);
+  for (i = 0; i < G_N_ELEMENTS (http_cases); i++) {
+    g_autofree gchar *path = g_strconcat ("/fault/http/", http_cases[i].name,
+        NULL);
+
+    g_test_add_data_func (path, &http_cases[i], test_http);
+  }
+  for (i = 0; i < G_N_ELEMENTS (link_cases); i++) {
+    g_autofree gchar *path = g_strconcat ("/fault/link/", link_cases[i].name,
+        NULL);
+
+    g_test_add_data_func (path, &link_cases[i], test_link);
+  }
+  g_test_add_func ("/fault/http/long-body", test_long_body);
+  g_test_add_func ("/fault/refused", test_refused);
+  g_test_add_func ("/fault/unknown-host", test_unknown_host);
+  g_test_add_func ("/fault/connect-timeout", test_connect_timeout);
+  g_test_add_func ("/fault/long-error", test_long_error);
+  g_test_add_func ("/fault/idle", test_idle);
+  g_test_add_func ("/fault/lost-for-good", test_lost_for_good);
+  g_test_add_func ("/fault/settings", test_settings);
+  return g_test_run ();
+}
