@@ -94,7 +94,7 @@ build/examples/moshi-talk --tail 6000 \
 
 # Both sides have one time line: question left, answer right.
 sox -M "|sox $out/question.wav -r 24000 -p" "$out/answer.wav" \
-  "$out/conversation.wav"
+  -b 16 "$out/conversation.wav"
 /usr/bin/python3 examples/conversation.py "$out/conversation.wav" \
   "$out/answer.srt" "$out/conversation.png"
 

@@ -789,7 +789,12 @@ ensure_format (GstMoshiInput * self)
 void
 gst_moshi_input_fill (GstMoshiInput * self, GstClockTime running_time)
 {
-  GstClockTime at;
+  GstClockTime at, patience;
+
+  /* A source that has ended is not waited for. */
+  g_mutex_lock (&self->talk->lock);
+  patience = self->talk->input_eos ? 0 : LATENESS;
+  g_mutex_unlock (&self->talk->lock);
 
   g_mutex_lock (&self->lock);
   ensure_format (self);
@@ -797,9 +802,9 @@ gst_moshi_input_fill (GstMoshiInput * self, GstClockTime running_time)
     begin_run (self, 0, running_time);
 
   at = self->origin + gst_moshi_ticks_to_time (self->next);
-  if (at + LATENESS < running_time)
+  if (at + patience < running_time)
     feed_silence (self,
-        gst_moshi_time_to_ticks (running_time - LATENESS - at));
+        gst_moshi_time_to_ticks (running_time - patience - at));
   g_mutex_unlock (&self->lock);
 }
 

@@ -107,6 +107,28 @@ fill_mixed_stream (Fixture * f)
   expect_page (f, 50);
 }
 
+/* Pushes chunks of random lengths and pulls at random times. */
+static GPtrArray *
+read_in_chunks (MoshiOggReader * reader, GByteArray * bytes, guint32 seed)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (seed);
+  GPtrArray *packets =
+      g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
+  gsize at = 0;
+
+  while (at < bytes->len) {
+    gsize size = g_rand_int_range (rand, 0, 1 << (1 + seed % 12));
+
+    size = MIN (size, bytes->len - at);
+    push (reader, bytes->data + at, size);
+    at += size;
+    if (g_rand_boolean (rand))
+      g_ptr_array_extend_and_steal (packets, pull_all (reader));
+  }
+  g_ptr_array_extend_and_steal (packets, pull_all (reader));
+  return packets;
+}
+
 static void
 test_random_chunks (Fixture * f, gconstpointer unused)
 {
@@ -114,26 +136,11 @@ test_random_chunks (Fixture * f, gconstpointer unused)
 
   fill_mixed_stream (f);
   for (seed = 1; seed <= 200; seed++) {
-    g_autoptr (GRand) rand = g_rand_new_with_seed (seed);
     g_autoptr (MoshiOggReader) reader = moshi_ogg_reader_new ();
     g_autoptr (GPtrArray) packets =
-        g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
+        read_in_chunks (reader, f->pages.bytes, seed);
     MoshiOggReaderStats stats;
-    gsize at = 0;
 
-    while (at < f->pages.bytes->len) {
-      gsize size = g_rand_int_range (rand, 0, 1 << (1 + seed % 12));
-      g_autoptr (GPtrArray) some = NULL;
-
-      size = MIN (size, f->pages.bytes->len - at);
-      push (reader, f->pages.bytes->data + at, size);
-      at += size;
-      if (g_rand_boolean (rand)) {
-        some = pull_all (reader);
-        g_ptr_array_extend_and_steal (packets, g_steal_pointer (&some));
-      }
-    }
-    g_ptr_array_extend_and_steal (packets, pull_all (reader));
     assert_packets (packets, f->expected);
     moshi_ogg_reader_get_stats (reader, &stats);
     g_assert_cmpuint (stats.holes, ==, 3);
@@ -151,7 +158,7 @@ typedef struct
   guint n_frames;               /* of 20 ms, in a packet */
   guint pages_a_message;
   guint granule_step;           /* a page; 0: only every second page steps */
-  guint headers;                /* messages the headers come in; 0: with audio */
+  guint headers;                /* messages of the headers; 0: with audio */
 } Server;
 
 static const Server servers[] = {

@@ -331,6 +331,29 @@ test_corrupted (Fixture * f, gconstpointer unused)
   }
 }
 
+static void
+put_random_page (Fixture * f, GRand * rand, guint8 flags)
+{
+  guint8 segments[255], body[255 * 255];
+  guint n = g_rand_int_range (rand, 0, 1 << g_rand_int_range (rand, 0, 8));
+  gsize size = 0;
+  guint i;
+
+  for (i = 0; i < n; i++) {
+    segments[i] = g_rand_boolean (rand) ? 255 : g_rand_int (rand);
+    size += segments[i];
+  }
+  memset (body, g_rand_int (rand), size);
+  if (g_rand_int_range (rand, 0, 8) == 0)
+    put_head_page (&f->pages, g_rand_int_range (rand, 0, 4));
+  if (g_rand_int_range (rand, 0, 8) == 0)
+    f->pages.number = g_rand_int (rand);
+  if (g_rand_int_range (rand, 0, 10) == 0)
+    flags = g_rand_int (rand) % 8;
+  f->pages.serial = SERIAL + (g_rand_int_range (rand, 0, 10) == 0);
+  put_page (&f->pages, flags, segments, n, body, size);
+}
+
 /* Pages of random make with a right CRC: whatever comes of them is Opus. */
 static void
 test_random_pages (Fixture * f, gconstpointer unused)
@@ -341,27 +364,10 @@ test_random_pages (Fixture * f, gconstpointer unused)
   for (seed = 1; seed <= 300; seed++) {
     g_autoptr (GRand) rand = g_rand_new_with_seed (seed);
     g_autoptr (GPtrArray) packets = NULL;
-    guint i, k;
+    guint i;
 
-    for (i = 0; i < 50; i++) {
-      guint8 flags, segments[255], body[255 * 255];
-      guint n = g_rand_int_range (rand, 0, 1 << g_rand_int_range (rand, 0, 8));
-      gsize size = 0;
-
-      for (k = 0; k < n; k++) {
-        segments[k] = g_rand_boolean (rand) ? 255 : g_rand_int (rand);
-        size += segments[k];
-      }
-      memset (body, g_rand_int (rand), size);
-      if (g_rand_int_range (rand, 0, 8) == 0)
-        put_head_page (&f->pages, g_rand_int_range (rand, 0, 4));
-      f->pages.serial = SERIAL + g_rand_int_range (rand, 0, 10) / 9;
-      if (g_rand_int_range (rand, 0, 8) == 0)
-        f->pages.number = g_rand_int (rand);
-      flags = g_rand_int_range (rand, 0, 10) == 0 ? g_rand_int (rand) % 8 :
-          i % 2;
-      put_page (&f->pages, flags, segments, n, body, size);
-    }
+    for (i = 0; i < 50; i++)
+      put_random_page (f, rand, i % 2);
     push_pages (f);
     packets = pull_all (f->reader);
     n_packets += packets->len;

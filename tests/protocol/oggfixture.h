@@ -100,7 +100,7 @@ assert_packets (GPtrArray * packets, GPtrArray * expected)
     g_assert_true (g_bytes_equal (packets->pdata[i], expected->pdata[i]));
 }
 
-/* Pulls everything and checks that it is what is expected; then forgets both. */
+/* Pulls everything and checks that it is what is expected; forgets both. */
 static inline void
 assert_expected (Fixture * f)
 {
