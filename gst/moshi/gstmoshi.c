@@ -34,6 +34,7 @@
 
 #include "gstmoshicall.h"
 #include "gstmoshierror.h"
+#include "gstmoshiformat.h"
 #include "gstmoshiinput.h"
 #include "gstmoshioutput.h"
 #include "gstmoshisettings.h"
@@ -150,7 +151,7 @@ start_flush (GstMoshi * self, GstEvent * event)
   gst_moshi_talk_set_input_flushing (self->talk, TRUE);
   gst_pad_push_event (self->srcpad, gst_event_ref (event));
   gst_moshi_output_flush_start (self->output);
-  gst_moshi_output_flush_text (self->output, event);
+  gst_moshi_words_flush (gst_moshi_output_get_words (self->output), event);
 }
 
 static void
@@ -158,7 +159,7 @@ stop_flush (GstMoshi * self, GstEvent * event)
 {
   gst_pad_pause_task (self->srcpad);
   gst_pad_push_event (self->srcpad, gst_event_ref (event));
-  gst_moshi_output_flush_text (self->output, event);
+  gst_moshi_words_flush (gst_moshi_output_get_words (self->output), event);
   gst_moshi_input_flush (self->input);
   gst_moshi_talk_set_input_flushing (self->talk, FALSE);
   gst_moshi_output_flush_stop (self->output,
@@ -340,7 +341,7 @@ request_new_pad (GstElement * element, GstPadTemplate * template,
   }
   pad = gst_pad_new_from_template (template, "text");
   gst_pad_set_iterate_internal_links_function (pad, iterate_no_links);
-  gst_moshi_output_add_text_pad (self->output, pad);
+  gst_moshi_words_add_pad (gst_moshi_output_get_words (self->output), pad);
   gst_element_add_pad (element, pad);
   return pad;
 }
@@ -350,7 +351,7 @@ release_pad (GstElement * element, GstPad * pad)
 {
   GstMoshi *self = GST_MOSHI (element);
 
-  gst_moshi_output_remove_text_pad (self->output);
+  gst_moshi_words_remove_pad (gst_moshi_output_get_words (self->output));
   gst_element_remove_pad (element, pad);
 }
 
@@ -452,7 +453,8 @@ apply_setting (GstMoshi * self, const gchar * name)
     gst_element_post_message (GST_ELEMENT (self),
         gst_message_new_latency (GST_OBJECT (self)));
   } else if (g_str_equal (name, "text-unit")) {
-    gst_moshi_output_set_text_unit (self->output, settings.text_unit);
+    gst_moshi_words_set_unit (gst_moshi_output_get_words (self->output),
+        settings.text_unit);
   } else if (g_str_equal (name, "bitrate")
       || g_str_equal (name, "complexity")) {
     gst_moshi_input_set_encoder (self->input, settings.bitrate,
@@ -632,7 +634,7 @@ gst_moshi_class_init (GstMoshiClass * klass)
   add_template (element_class, "sink", GST_PAD_SINK,
       gst_moshi_input_get_template_caps ());
   add_template (element_class, "src", GST_PAD_SRC,
-      gst_moshi_output_get_template_caps ());
+      gst_moshi_format_get_template_caps ());
   gst_element_class_add_static_pad_template (element_class, &text_template);
   gst_element_class_set_static_metadata (element_class,
       "Moshi conversation", "Filter/Network/Audio",

@@ -19,6 +19,8 @@
 
 #include "gstmoshiinput.h"
 
+#include <string.h>
+
 #include <gst/audio/audio.h>
 
 #include "protocol/moshiopus.h"
@@ -61,6 +63,7 @@ struct _GstMoshiInput
   /* By lock */
   GstAudioInfo info;
   gboolean has_format;
+  gboolean opus;                /* packets, sent as they are; info is 48 kHz */
   GstSegment segment;
   MoshiOpusEncoder *encoder;
   guint frame_ticks;            /* of frame-size */
@@ -98,7 +101,8 @@ gst_moshi_input_get_template_caps (void)
       GST_AUDIO_NE (S16) ", " GST_AUDIO_NE (F32) " }, "
       "layout=(string)interleaved, "
       "rate=(int){ 48000, 24000, 16000, 12000, 8000 }, "
-      "channels=(int)[ 1, 2 ]");
+      "channels=(int)[ 1, 2 ]; "
+      "audio/x-opus, channel-mapping-family=(int)0, channels=(int)[ 1, 2 ]");
 }
 
 /**
@@ -411,16 +415,22 @@ flush_partial (GstMoshiInput * self)
 gboolean
 gst_moshi_input_set_caps (GstMoshiInput * self, const GstCaps * caps)
 {
+  const gboolean opus = gst_structure_has_name (gst_caps_get_structure (caps,
+          0), "audio/x-opus");
   GstAudioInfo info;
 
-  if (!gst_audio_info_from_caps (&info, caps))
+  if (opus)
+    gst_audio_info_set_format (&info, GST_AUDIO_FORMAT_S16, 48000, 1, NULL);
+  else if (!gst_audio_info_from_caps (&info, caps))
     return FALSE;
 
   g_mutex_lock (&self->lock);
-  if (!self->has_format || !gst_audio_info_is_equal (&info, &self->info)) {
+  if (!self->has_format || opus != self->opus
+      || !gst_audio_info_is_equal (&info, &self->info)) {
     if (self->has_format && self->fill_frames > 0)
       flush_partial (self);
     self->info = info;
+    self->opus = opus;
     self->has_format = TRUE;
     g_clear_pointer (&self->encoder, moshi_opus_encoder_free);
     g_atomic_int_set (&self->configured, FALSE);
@@ -454,7 +464,10 @@ begin_run (GstMoshiInput * self, GstClockTime pts, GstClockTime running_time)
 
   g_mutex_lock (&talk->lock);
   talk->run++;
+  /* The output ends with EOS, and later than the input by the tail: a stop
+   * would make sinks clip it. */
   talk->segment = self->segment;
+  talk->segment.stop = talk->segment.duration = GST_CLOCK_TIME_NONE;
   talk->base = pts;
   talk->run_start = talk->sent;
   talk->run_length = 0;
@@ -499,18 +512,37 @@ is_live (GstMoshiInput * self)
   return live;
 }
 
-/* Sends silence of the given ticks, whole samples of it. */
+/* Sends packets of silence, as many as fit into the given ticks. */
+static GstFlowReturn
+send_silent_packets (GstMoshiInput * self, guint64 ticks)
+{
+  static const guint durations[] = { 960, 480, 240, 120 };
+  GstFlowReturn ret = GST_FLOW_OK;
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (durations); i++) {
+    gsize size;
+    const guint8 *data = moshi_opus_silence_packet (durations[i], 1, &size);
+    g_autoptr (GBytes) packet = g_bytes_new_static (data, size);
+
+    for (; ticks >= durations[i] && ret == GST_FLOW_OK; ticks -= durations[i])
+      ret = send_packet (self, packet, durations[i], FALSE);
+  }
+  return ret;
+}
+
+/* Sends silence of the given ticks, whole samples, or whole packets of it. */
 static GstFlowReturn
 feed_silence (GstMoshiInput * self, guint64 ticks)
 {
-  guint64 n_frames = ticks / ticks_per_frame (self);
-
-  ticks = n_frames * ticks_per_frame (self);
+  ticks -= ticks % (self->opus ? MIN_FRAME_TICKS : ticks_per_frame (self));
   self->next += ticks;
   g_mutex_lock (&self->talk->lock);
   self->talk->input_filled += ticks;
   g_mutex_unlock (&self->talk->lock);
-  return feed (self, NULL, n_frames);
+  if (self->opus)
+    return send_silent_packets (self, ticks);
+  return feed (self, NULL, ticks / ticks_per_frame (self));
 }
 
 /* How far, in ticks, a time stands from where the next sample is expected;
@@ -593,6 +625,59 @@ feed_buffer (GstMoshiInput * self, GstBuffer * buffer)
   return ret;
 }
 
+static gboolean
+is_opus_header (const GstMapInfo * map)
+{
+  return map->size >= 8 && (memcmp (map->data, "OpusHead", 8) == 0
+      || memcmp (map->data, "OpusTags", 8) == 0);
+}
+
+/* Sends a packet as it is, unless its time was sent already. A packet that was
+ * half sent goes whole: 40 ms ahead at most, which the next gap makes up for. */
+static GstFlowReturn
+send_opus_buffer (GstMoshiInput * self, GstBuffer * buffer,
+    const GstMapInfo * map)
+{
+  guint ticks = moshi_opus_packet_duration (map->data, map->size);
+  g_autoptr (GBytes) packet = NULL;
+
+  if (is_opus_header (map))
+    return GST_FLOW_OK;
+  if (ticks == 0) {
+    /* Empty, or damaged on its way: its time becomes silence by the next
+     * packet's time stamp. */
+    GST_WARNING_OBJECT (self->element, "not an Opus packet: %" G_GSIZE_FORMAT
+        " bytes", map->size);
+    return GST_FLOW_OK;
+  }
+  if (self->skip >= ticks) {
+    self->skip -= ticks;
+    report_length (self, ticks);
+    return GST_FLOW_OK;
+  }
+  self->skip = 0;
+  self->next += ticks;
+  report_length (self, 0);
+  packet = g_bytes_new (map->data, map->size);
+  return send_packet (self, packet, ticks, FALSE);
+}
+
+static GstFlowReturn
+feed_opus_buffer (GstMoshiInput * self, GstBuffer * buffer)
+{
+  GstFlowReturn ret;
+  GstMapInfo map;
+
+  if (!gst_buffer_map (buffer, &map, GST_MAP_READ)) {
+    GST_ELEMENT_ERROR (self->element, RESOURCE, READ, (NULL),
+        ("cannot map a buffer"));
+    return GST_FLOW_ERROR;
+  }
+  ret = send_opus_buffer (self, buffer, &map);
+  gst_buffer_unmap (buffer, &map);
+  return ret;
+}
+
 static GstFlowReturn
 take_buffer (GstMoshiInput * self, GstBuffer * buffer)
 {
@@ -616,7 +701,8 @@ take_buffer (GstMoshiInput * self, GstBuffer * buffer)
 
   ret = align (self, running_time, GST_BUFFER_IS_DISCONT (buffer));
   if (ret == GST_FLOW_OK)
-    ret = feed_buffer (self, buffer);
+    ret = self->opus ? feed_opus_buffer (self, buffer) :
+        feed_buffer (self, buffer);
   return ret;
 }
 
@@ -642,7 +728,7 @@ gst_moshi_input_chain (GstMoshiInput * self, GstBuffer * buffer)
   }
 
   g_mutex_lock (&self->lock);
-  if (self->has_format && GST_BUFFER_PTS_IS_VALID (buffer))
+  if (self->has_format && !self->opus && GST_BUFFER_PTS_IS_VALID (buffer))
     buffer = gst_audio_buffer_clip (buffer, &self->segment,
         GST_AUDIO_INFO_RATE (&self->info), GST_AUDIO_INFO_BPF (&self->info));
   if (buffer)
@@ -699,7 +785,6 @@ finish_batch (GstMoshiInput * self)
   GstMoshiTalk *talk = self->talk;
   guint64 frame = self->frame_ticks / ticks_per_frame (self);
   guint64 n_frames = (self->tail + FLUSH_TICKS) / ticks_per_frame (self);
-  GstFlowReturn ret;
 
   g_mutex_lock (&talk->lock);
   talk->run_length = end;
@@ -708,9 +793,10 @@ finish_batch (GstMoshiInput * self)
   g_cond_broadcast (&talk->cond);
   g_mutex_unlock (&talk->lock);
 
+  if (self->opus)
+    return send_silent_packets (self, self->tail + FLUSH_TICKS);
   n_frames += frame - (self->fill_frames + n_frames) % frame;
-  ret = feed (self, NULL, n_frames);
-  return ret;
+  return feed (self, NULL, n_frames);
 }
 
 /**

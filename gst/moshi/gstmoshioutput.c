@@ -20,21 +20,11 @@
 
 #include "gstmoshioutput.h"
 
-#include <string.h>
-
-#include <gst/audio/audio.h>
-
-#include "gstmoshitextpad.h"
-#include "protocol/moshimetadata.h"
-#include "protocol/moshiopus.h"
+#include "gstmoshiformat.h"
 #include "protocol/moshiplayout.h"
-#include "protocol/moshitext.h"
 
 GST_DEBUG_CATEGORY_STATIC (moshioutput_debug);
 #define GST_CAT_DEFAULT moshioutput_debug
-
-/* Longest buffer of silence pushed at once, in ticks: 100 ms */
-#define MAX_SILENCE GST_MOSHI_MS_TO_TICKS (100)
 
 typedef enum
 {
@@ -67,28 +57,24 @@ struct _GstMoshiOutput
   GstMoshiInput *input;         /* not owned, nullable: whom to keep fed, live */
 
   /* Pushing task only */
-  GstAudioInfo info;
-  gboolean negotiated;
+  GstMoshiFormat format;
   gboolean started;             /* stream-start is out */
   gboolean segment_sent;
-  MoshiOpusDecoder *decoder;
   guint64 answered;             /* input ticks: where the next answer stands */
-  GstBuffer *pending;           /* batch: decoded, not all pushed */
+  GstBuffer *pending;           /* batch: rendered, not all pushed */
+  guint64 pending_ticks;        /* how much of it */
   guint64 pending_silence;      /* batch: ticks of silence instead */
-  guint session_index;
-  GstTagList *tags;
   gboolean discont;
-  guint group_id;
 
   /* By talk->lock */
+  guint unit;                   /* ticks of a sample of output; 0 = no caps yet */
+  gboolean whole_packets;       /* a packet is pushed when all of it may be */
   guint run;                    /* of the talk, adopted */
   GstClockTime base;            /* PTS of position 0 */
   guint64 position;             /* batch: ticks pushed since base */
   guint64 run_start;
   GstSegment segment;
   MoshiPlayout *playout;
-  MoshiText *text;
-  MoshiTextUnit text_unit;
   gboolean playing;
   gboolean live_started;
   gboolean eos;
@@ -100,28 +86,8 @@ struct _GstMoshiOutput
   guint64 dropped;              /* ticks */
   guint64 filled;               /* ticks */
 
-  /* Guards what follows, and is never held with talk->lock */
-  GMutex text_lock;
-  GstMoshiTextPad *text_pad;
-  gboolean text_started;        /* stream-start and caps are out */
-  gboolean text_segment_sent;
+  GstMoshiWords *words;
 };
-
-/**
- * gst_moshi_output_get_template_caps:
- *
- * Returns: (transfer full): what the listening half can give; its first
- *     choice first
- */
-GstCaps *
-gst_moshi_output_get_template_caps (void)
-{
-  return gst_caps_from_string ("audio/x-raw, format=(string){ "
-      GST_AUDIO_NE (S16) ", " GST_AUDIO_NE (F32) " }, "
-      "layout=(string)interleaved, "
-      "rate=(int){ 24000, 48000, 16000, 12000, 8000 }, "
-      "channels=(int)[ 1, 2 ]");
-}
 
 /**
  * gst_moshi_output_new:
@@ -142,19 +108,16 @@ gst_moshi_output_new (GstElement * element, GstPad * pad, GstMoshiTalk * talk)
   self->pad = pad;
   self->talk = gst_moshi_talk_ref (talk);
   self->playout = moshi_playout_new ();
-  self->text = moshi_text_new (MOSHI_TEXT_WORD);
+  self->words = gst_moshi_words_new (element, pad);
   gst_segment_init (&self->segment, GST_FORMAT_TIME);
-  g_mutex_init (&self->text_lock);
   return self;
 }
 
 static void
-clear_task_state (GstMoshiOutput * self)
+clear_pending (GstMoshiOutput * self)
 {
-  g_clear_pointer (&self->decoder, moshi_opus_decoder_free);
   gst_clear_buffer (&self->pending);
-  gst_clear_tag_list (&self->tags);
-  self->pending_silence = 0;
+  self->pending_ticks = self->pending_silence = 0;
 }
 
 /**
@@ -164,12 +127,11 @@ clear_task_state (GstMoshiOutput * self)
 void
 gst_moshi_output_free (GstMoshiOutput * self)
 {
-  clear_task_state (self);
-  g_clear_pointer (&self->text_pad, gst_moshi_text_pad_free);
+  clear_pending (self);
+  gst_moshi_format_clear (&self->format);
+  gst_moshi_words_free (self->words);
   moshi_playout_free (self->playout);
-  moshi_text_free (self->text);
   gst_moshi_talk_unref (self->talk);
-  g_mutex_clear (&self->text_lock);
   g_free (self);
 }
 
@@ -182,15 +144,15 @@ void
 gst_moshi_output_start (GstMoshiOutput * self,
     const GstMoshiSettings * settings)
 {
-  clear_task_state (self);
-  self->negotiated = self->started = self->segment_sent = FALSE;
-  self->text_started = self->text_segment_sent = FALSE;
+  clear_pending (self);
+  gst_moshi_format_clear (&self->format);
+  gst_moshi_words_start (self->words, settings->text_unit);
+  self->started = self->segment_sent = FALSE;
   self->discont = TRUE;
   self->answered = 0;
-  self->session_index = 0;
 
   g_mutex_lock (&self->talk->lock);
-  self->run = 0;
+  self->unit = self->run = 0;
   self->base = 0;
   self->position = self->run_start = 0;
   self->live_started = self->eos = FALSE;
@@ -203,9 +165,6 @@ gst_moshi_output_start (GstMoshiOutput * self,
       GST_MOSHI_MS_TO_TICKS (settings->latency));
   moshi_playout_set_offset (self->playout, 0);
   moshi_playout_forget (self->playout);
-  moshi_text_reset (self->text);
-  moshi_text_set_unit (self->text, settings->text_unit);
-  self->text_unit = settings->text_unit;
   g_mutex_unlock (&self->talk->lock);
 }
 
@@ -238,19 +197,15 @@ gst_moshi_output_set_latency (GstMoshiOutput * self, guint latency)
 }
 
 /**
- * gst_moshi_output_set_text_unit:
+ * gst_moshi_output_get_words:
  * @self: a listening half
- * @unit: what one text buffer holds from now on
  *
- * Any thread.
+ * Returns: (transfer none): what is heard, in writing
  */
-void
-gst_moshi_output_set_text_unit (GstMoshiOutput * self, MoshiTextUnit unit)
+GstMoshiWords *
+gst_moshi_output_get_words (GstMoshiOutput * self)
 {
-  g_mutex_lock (&self->talk->lock);
-  moshi_text_set_unit (self->text, unit);
-  self->text_unit = unit;
-  g_mutex_unlock (&self->talk->lock);
+  return self->words;
 }
 
 /**
@@ -295,19 +250,6 @@ get_running_time (GstMoshiOutput * self)
   return GST_CLOCK_TIME_IS_VALID (now) ? now : 0;
 }
 
-/* Output samples that make up the ticks; what does not fill one is left. */
-static guint64
-ticks_to_samples (GstMoshiOutput * self, guint64 ticks)
-{
-  return ticks / (GST_MOSHI_TICK_RATE / GST_AUDIO_INFO_RATE (&self->info));
-}
-
-static guint64
-samples_to_ticks (GstMoshiOutput * self, guint64 samples)
-{
-  return samples * (GST_MOSHI_TICK_RATE / GST_AUDIO_INFO_RATE (&self->info));
-}
-
 static guint64
 get_position_locked (GstMoshiOutput * self)
 {
@@ -350,8 +292,7 @@ adopt_run_locked (GstMoshiOutput * self, Step * step)
 static guint64
 get_room_locked (GstMoshiOutput * self)
 {
-  const guint unit = self->negotiated ?
-      GST_MOSHI_TICK_RATE / GST_AUDIO_INFO_RATE (&self->info) : 1;
+  const guint unit = MAX (self->unit, 1);
   guint64 limit = self->talk->run_length;
 
   if (self->talk->input_eos)
@@ -369,6 +310,15 @@ get_drain_deadline_locked (GstMoshiOutput * self)
   if (!talk->input_done)
     return 0;
   return MAX (talk->done_time, talk->last_answer) + self->drain_timeout;
+}
+
+/* Batch: whether what is rendered can go, all of it or a part. */
+static gboolean
+can_push_pending_locked (GstMoshiOutput * self, guint64 room)
+{
+  if (!self->whole_packets || self->talk->input_eos)
+    return TRUE;
+  return room >= self->pending_ticks;
 }
 
 static void
@@ -405,7 +355,8 @@ choose_batch_locked (GstMoshiOutput * self, Step * step)
     self->pending_silence -= have;
     set_ticks (step, STEP_FILL, have);
   } else if (self->pending) {
-    set_ticks (step, STEP_PENDING, room);
+    if (can_push_pending_locked (self, room))
+      set_ticks (step, STEP_PENDING, room);
   } else if (talk->items.length > 0) {
     take_item_locked (self, STEP_ITEM, step);
   } else if (deadline && g_get_monotonic_time () >= deadline) {
@@ -559,258 +510,7 @@ wake_locked (GstMoshiOutput * self)
   g_cond_broadcast (&self->talk->cond);
 }
 
-/* --- text ---------------------------------------------------------------- */
-
-static GstMoshiTextPad *
-lock_text_pad (GstMoshiOutput * self)
-{
-  g_mutex_lock (&self->text_lock);
-  return self->text_pad;
-}
-
-static void
-unlock_text_pad (GstMoshiOutput * self)
-{
-  g_mutex_unlock (&self->text_lock);
-}
-
-/* TIME of a position on the output's timeline, as PTS */
-static GstClockTime
-position_to_pts (GstMoshiOutput * self, guint64 position)
-{
-  return self->base + gst_moshi_ticks_to_time (position);
-}
-
-/* Sends the text branch what has to stand before its next buffer, and a first
- * gap, before the audio's first push blocks in a sink that prerolls: the sink
- * behind the text has to preroll too. */
-static void
-prepare_text (GstMoshiOutput * self)
-{
-  GstMoshiTextPad *text_pad;
-  GstEvent *event;
-  guint64 position;
-
-  g_mutex_lock (&self->talk->lock);
-  position = get_position_locked (self);
-  g_mutex_unlock (&self->talk->lock);
-
-  text_pad = lock_text_pad (self);
-  if (text_pad && !self->text_started) {
-    g_autofree gchar *id = gst_pad_create_stream_id
-        (gst_moshi_text_pad_get_pad (text_pad), self->element, "text");
-    g_autoptr (GstCaps) caps = gst_pad_get_pad_template_caps
-        (gst_moshi_text_pad_get_pad (text_pad));
-
-    event = gst_event_new_stream_start (id);
-    gst_event_set_group_id (event, self->group_id);
-    gst_event_set_stream_flags (event, GST_STREAM_FLAG_SPARSE);
-    gst_moshi_text_pad_event (text_pad, event);
-    gst_moshi_text_pad_event (text_pad, gst_event_new_caps (caps));
-    self->text_started = TRUE;
-  }
-  if (text_pad && !self->text_segment_sent) {
-    gst_moshi_text_pad_event (text_pad,
-        gst_event_new_segment (&self->segment));
-    gst_moshi_text_pad_advance (text_pad, position_to_pts (self, position));
-    self->text_segment_sent = TRUE;
-  }
-  unlock_text_pad (self);
-}
-
-static void
-end_text (GstMoshiOutput * self)
-{
-  GstMoshiTextPad *text_pad = lock_text_pad (self);
-
-  if (text_pad)
-    gst_moshi_text_pad_event (text_pad, gst_event_new_eos ());
-  unlock_text_pad (self);
-}
-
-static gboolean
-has_text_pad (GstMoshiOutput * self)
-{
-  gboolean has = lock_text_pad (self) != NULL;
-
-  unlock_text_pad (self);
-  return has;
-}
-
-static void
-push_tags (GstMoshiOutput * self)
-{
-  if (self->tags && self->segment_sent)
-    gst_pad_push_event (self->pad,
-        gst_event_new_tag (gst_tag_list_ref (self->tags)));
-}
-
-static void
-tag_text (GstMoshiOutput * self, const gchar * text)
-{
-  if (self->tags == NULL)
-    self->tags = gst_tag_list_new_empty ();
-  self->tags = gst_tag_list_make_writable (self->tags);
-  gst_tag_list_add (self->tags, GST_TAG_MERGE_REPLACE, GST_MOSHI_TAG_TEXT,
-      text, NULL);
-  push_tags (self);
-}
-
-static void
-post_text (GstMoshiOutput * self, const MoshiTextSpan * span,
-    MoshiTextUnit unit, GstClockTime pts, GstClockTime duration)
-{
-  static const gchar *const nicks[] = { "token", "word", "sentence" };
-  GstStructure *structure = gst_structure_new ("moshi-text",
-      "text", G_TYPE_STRING, span->text,
-      "running-time", G_TYPE_UINT64,
-      gst_segment_to_running_time (&self->segment, GST_FORMAT_TIME, pts),
-      "duration", G_TYPE_UINT64, duration,
-      "unit", G_TYPE_STRING, nicks[unit],
-      "session-index", G_TYPE_UINT, self->session_index, NULL);
-
-  if (span->color >= 0)
-    gst_structure_set (structure, "color", G_TYPE_INT, span->color, NULL);
-  gst_element_post_message (self->element,
-      gst_message_new_element (GST_OBJECT (self->element), structure));
-}
-
-static void
-push_text_buffer (GstMoshiOutput * self, const MoshiTextSpan * span,
-    GstClockTime pts, GstClockTime duration)
-{
-  GstMoshiTextPad *text_pad = lock_text_pad (self);
-
-  if (text_pad) {
-    GstBuffer *buffer = gst_buffer_new_memdup (span->text,
-        strlen (span->text));
-
-    GST_BUFFER_PTS (buffer) = pts;
-    GST_BUFFER_DURATION (buffer) = duration;
-    gst_moshi_text_pad_push (text_pad, buffer);
-  }
-  unlock_text_pad (self);
-}
-
-static void
-emit_span (GstMoshiOutput * self, const MoshiTextSpan * span,
-    MoshiTextUnit unit)
-{
-  GstClockTime pts = position_to_pts (self, span->start);
-  GstClockTime duration = position_to_pts (self, span->end) - pts;
-
-  GST_DEBUG_OBJECT (self->element, "text \"%s\" at %" GST_TIME_FORMAT,
-      span->text, GST_TIME_ARGS (pts));
-  push_text_buffer (self, span, pts, duration);
-  post_text (self, span, unit, pts, duration);
-  tag_text (self, span->text);
-}
-
-/* Emits what is whole, then lets the text branch know how far the audio is. */
-static void
-emit_text (GstMoshiOutput * self)
-{
-  GstMoshiTextPad *text_pad;
-  guint64 reached, pending;
-
-  for (;;) {
-    g_auto (MoshiTextSpan) span = { NULL, };
-    MoshiTextUnit unit;
-    gboolean found;
-
-    g_mutex_lock (&self->talk->lock);
-    found = moshi_text_pull (self->text, &span);
-    unit = self->text_unit;
-    reached = get_position_locked (self);
-    if (moshi_text_get_pending (self->text, &pending))
-      reached = MIN (reached, pending);
-    g_mutex_unlock (&self->talk->lock);
-    if (!found)
-      break;
-    emit_span (self, &span, unit);
-  }
-
-  text_pad = lock_text_pad (self);
-  if (text_pad && self->segment_sent)
-    gst_moshi_text_pad_advance (text_pad, position_to_pts (self, reached));
-  unlock_text_pad (self);
-}
-
-static void
-take_text (GstMoshiOutput * self, GBytes * bytes, gint color)
-{
-  gsize size;
-  const guint8 *data = g_bytes_get_data (bytes, &size);
-
-  /* Batch: an answer to what was flushed away */
-  if (!self->talk->live && self->answered < self->run_start)
-    return;
-  g_mutex_lock (&self->talk->lock);
-  moshi_text_push (self->text, data, size, color, get_position_locked (self));
-  g_mutex_unlock (&self->talk->lock);
-  emit_text (self);
-}
-
-/* --- tags ------------------------------------------------------------------ */
-
-/* What a server may say of itself that a standard tag exists for. Everything
- * else, and the names of files too, is in the moshi-metadata message. */
-static void
-take_metadata (GstMoshiOutput * self, GBytes * bytes)
-{
-  gsize size;
-  const guint8 *data = g_bytes_get_data (bytes, &size);
-  g_autofree gchar *json = NULL;
-  g_autoptr (GPtrArray) fields = moshi_metadata_parse (data, size, &json, NULL);
-  guint i;
-
-  if (self->tags == NULL)
-    self->tags = gst_tag_list_new_empty ();
-  self->tags = gst_tag_list_make_writable (self->tags);
-  for (i = 0; fields && i < fields->len; i++) {
-    const MoshiMetadataField *field = g_ptr_array_index (fields, i);
-    g_autofree gchar *comment = NULL;
-
-    if (field->kind == 's' && strcmp (field->name, "instance_name") == 0)
-      gst_tag_list_add (self->tags, GST_TAG_MERGE_REPLACE, GST_TAG_ENCODED_BY,
-          field->string, NULL);
-    if (field->kind == 's' || field->kind == 'j')
-      comment = g_strdup_printf ("%s=%s", field->name, field->string);
-    else if (field->kind == 'd')
-      comment = g_strdup_printf ("%s=%g", field->name, field->number);
-    else
-      comment = g_strdup_printf ("%s=%" G_GINT64_FORMAT, field->name,
-          field->integer);
-    gst_tag_list_add (self->tags, i == 0 ? GST_TAG_MERGE_REPLACE :
-        GST_TAG_MERGE_APPEND, GST_TAG_EXTENDED_COMMENT, comment, NULL);
-  }
-  push_tags (self);
-}
-
 /* --- pushing ------------------------------------------------------------- */
-
-/* The caps the peer likes best of ours: our first choice where it has none. */
-static GstCaps *
-choose_caps (GstMoshiOutput * self)
-{
-  GstCaps *caps = gst_pad_get_allowed_caps (self->pad);
-  GstStructure *structure;
-
-  if (caps == NULL)
-    caps = gst_pad_get_pad_template_caps (self->pad);
-  if (gst_caps_is_empty (caps)) {
-    gst_caps_unref (caps);
-    return NULL;
-  }
-  caps = gst_caps_truncate (caps);
-  caps = gst_caps_make_writable (caps);
-  structure = gst_caps_get_structure (caps, 0);
-  gst_structure_fixate_field_string (structure, "format",
-      GST_AUDIO_NE (S16));
-  gst_structure_fixate_field_nearest_int (structure, "rate", 24000);
-  gst_structure_fixate_field_nearest_int (structure, "channels", 1);
-  return gst_caps_fixate (caps);
-}
 
 static void
 push_stream_start (GstMoshiOutput * self)
@@ -818,46 +518,50 @@ push_stream_start (GstMoshiOutput * self)
   g_autofree gchar *id =
       gst_pad_create_stream_id (self->pad, self->element, "speech");
   GstEvent *event = gst_event_new_stream_start (id);
+  guint group_id = gst_util_group_id_next ();
 
-  self->group_id = gst_util_group_id_next ();
-  gst_event_set_group_id (event, self->group_id);
+  gst_event_set_group_id (event, group_id);
   gst_pad_push_event (self->pad, event);
+  gst_moshi_words_set_stream (self->words, group_id);
   self->started = TRUE;
 }
 
 static gboolean
 negotiate (GstMoshiOutput * self)
 {
-  g_autoptr (GstCaps) caps = choose_caps (self);
+  g_autoptr (GstCaps) caps = gst_moshi_format_choose_caps (self->pad);
   g_autoptr (GError) error = NULL;
-  GstAudioInfo info;
 
-  if (caps == NULL || !gst_audio_info_from_caps (&info, caps))
+  if (caps == NULL)
     return FALSE;
-
   GST_INFO_OBJECT (self->element, "output is %" GST_PTR_FORMAT, caps);
   if (!gst_pad_push_event (self->pad, gst_event_new_caps (caps)))
     return FALSE;
+  if (!gst_moshi_format_set_caps (&self->format, caps, &error)) {
+    GST_WARNING_OBJECT (self->element, "%s", error->message);
+    return FALSE;
+  }
 
-  g_clear_pointer (&self->decoder, moshi_opus_decoder_free);
-  self->info = info;
-  self->decoder = moshi_opus_decoder_new (GST_AUDIO_INFO_RATE (&info),
-      GST_AUDIO_INFO_CHANNELS (&info), &error);
-  if (self->decoder == NULL)
-    GST_ERROR_OBJECT (self->element, "%s", error->message);
-  self->negotiated = self->decoder != NULL;
-  return self->negotiated;
+  g_mutex_lock (&self->talk->lock);
+  self->unit = gst_moshi_format_get_unit (&self->format);
+  self->whole_packets = self->format.opus;
+  g_mutex_unlock (&self->talk->lock);
+  return TRUE;
 }
 
 static void
 push_segment (GstMoshiOutput * self)
 {
+  guint64 position;
+
+  g_mutex_lock (&self->talk->lock);
+  position = get_position_locked (self);
+  g_mutex_unlock (&self->talk->lock);
+
   gst_pad_push_event (self->pad, gst_event_new_segment (&self->segment));
   self->segment_sent = TRUE;
-  lock_text_pad (self);
-  self->text_segment_sent = FALSE;
-  unlock_text_pad (self);
-  push_tags (self);
+  gst_moshi_words_set_segment (self->words, &self->segment, self->base,
+      position);
 }
 
 /* Sends what has to stand before the next buffer. */
@@ -866,7 +570,7 @@ prepare (GstMoshiOutput * self)
 {
   if (!self->started)
     push_stream_start (self);
-  if ((gst_pad_check_reconfigure (self->pad) || !self->negotiated)
+  if ((gst_pad_check_reconfigure (self->pad) || self->unit == 0)
       && !negotiate (self)) {
     gst_pad_mark_reconfigure (self->pad);
     if (GST_PAD_IS_FLUSHING (self->pad))
@@ -876,151 +580,106 @@ prepare (GstMoshiOutput * self)
   }
   if (!self->segment_sent)
     push_segment (self);
-  prepare_text (self);
   return GST_FLOW_OK;
 }
 
-static GstBuffer *
-alloc_buffer (GstMoshiOutput * self, guint64 frames)
+/* Batch: what is pushed makes room for input. */
+static void
+count_pushed_locked (GstMoshiOutput * self, guint64 ticks)
 {
-  return gst_buffer_new_allocate (NULL,
-      frames * GST_AUDIO_INFO_BPF (&self->info), NULL);
+  self->position += ticks;
+  if (self->position > self->model_delay)
+    self->talk->pushed = self->run_start + self->position - self->model_delay;
+  g_cond_broadcast (&self->talk->cond);
 }
 
-/* Stamps and pushes a buffer at `position`, which moves on by its length in
- * batch; live the playout has moved it already. */
+/* Stamps and pushes a buffer of the given ticks at `position`, which moves on
+ * by them in batch; live the playout has moved it already. */
 static GstFlowReturn
-push_buffer (GstMoshiOutput * self, GstBuffer * buffer, guint64 position)
+push_buffer (GstMoshiOutput * self, GstBuffer * buffer, guint64 position,
+    guint64 ticks)
 {
-  const guint bpf = GST_AUDIO_INFO_BPF (&self->info);
-  guint64 ticks = samples_to_ticks (self, gst_buffer_get_size (buffer) / bpf);
+  GstClockTime pts = self->base + gst_moshi_ticks_to_time (position);
   GstFlowReturn ret;
 
-  GST_BUFFER_PTS (buffer) = position_to_pts (self, position);
+  GST_BUFFER_PTS (buffer) = pts;
   GST_BUFFER_DURATION (buffer) =
-      position_to_pts (self, position + ticks) - GST_BUFFER_PTS (buffer);
+      self->base + gst_moshi_ticks_to_time (position + ticks) - pts;
   if (self->discont)
     GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
   self->discont = FALSE;
 
   ret = gst_pad_push (self->pad, buffer);
-  if (ret == GST_FLOW_NOT_LINKED && has_text_pad (self))
+  if (ret == GST_FLOW_NOT_LINKED && gst_moshi_words_has_pad (self->words))
     ret = GST_FLOW_OK;          /* somebody wants the words alone */
 
-  g_mutex_lock (&self->talk->lock);
   if (!self->talk->live) {
-    self->position += ticks;
-    if (self->position > self->model_delay)
-      self->talk->pushed = self->run_start + self->position
-          - self->model_delay;
-    g_cond_broadcast (&self->talk->cond);
+    g_mutex_lock (&self->talk->lock);
+    count_pushed_locked (self, ticks);
+    g_mutex_unlock (&self->talk->lock);
   }
-  moshi_text_advance (self->text, get_position_locked (self));
-  g_mutex_unlock (&self->talk->lock);
-  emit_text (self);
+  gst_moshi_words_advance (self->words, position + ticks);
   return ret;
 }
 
-/* Pushes silence of the given ticks from `position` on, whole samples of it. */
 static GstFlowReturn
 push_silence (GstMoshiOutput * self, guint64 position, guint64 ticks)
 {
   GstFlowReturn ret = GST_FLOW_OK;
+  guint64 made;
 
   while (ticks > 0 && ret == GST_FLOW_OK) {
-    guint64 part = MIN (ticks, MAX_SILENCE);
-    GstBuffer *buffer = alloc_buffer (self, ticks_to_samples (self, part));
+    GstBuffer *buffer =
+        gst_moshi_format_silence (&self->format, ticks, &made);
 
-    gst_buffer_memset (buffer, 0, 0, gst_buffer_get_size (buffer));
-    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_GAP);
-    ret = push_buffer (self, buffer, position);
-    position += part;
-    ticks -= part;
+    ret = push_buffer (self, buffer, position, made);
+    position += made;
+    ticks -= made;
   }
   return ret;
 }
 
-/* Decodes a packet, or makes silence of it where it cannot be decoded. */
+/* A packet as a buffer; silence, counted, where it cannot be decoded. */
 static GstBuffer *
-decode (GstMoshiOutput * self, const GstMoshiItem * item)
+render (GstMoshiOutput * self, const GstMoshiItem * item, guint64 position)
 {
-  guint64 frames = ticks_to_samples (self, item->duration);
-  GstBuffer *buffer = alloc_buffer (self, frames);
   g_autoptr (GError) error = NULL;
-  GstMapInfo map;
-  const guint8 *data = NULL;
-  gsize size = 0;
-  gint n = -1;
+  GstBuffer *buffer = gst_moshi_format_render (&self->format, item->bytes,
+      item->duration, &error);
+  gboolean loud = gst_moshi_format_is_loud (&self->format, buffer);
+  GstClockTime start = gst_segment_to_running_time (&self->segment,
+      GST_FORMAT_TIME, self->base + gst_moshi_ticks_to_time (position));
 
-  gst_buffer_map (buffer, &map, GST_MAP_WRITE);
-  if (item->bytes) {
-    data = g_bytes_get_data (item->bytes, &size);
-    if (GST_AUDIO_INFO_FORMAT (&self->info) == GST_AUDIO_FORMAT_F32)
-      n = moshi_opus_decoder_decode_f32 (self->decoder, data, size,
-          (gfloat *) map.data, frames, &error);
-    else
-      n = moshi_opus_decoder_decode_s16 (self->decoder, data, size,
-          (gint16 *) map.data, frames, &error);
-  }
-  if (n < 0) {
-    memset (map.data, 0, map.size);
-    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_GAP);
-  }
-  gst_buffer_unmap (buffer, &map);
-
-  if (error) {
+  if (error)
     GST_WARNING_OBJECT (self->element, "silence for a packet: %s",
         error->message);
-    g_mutex_lock (&self->talk->lock);
+  g_mutex_lock (&self->talk->lock);
+  gst_moshi_meter_said (&self->talk->meter, loud, item->duration, start);
+  if (error)
     self->filled += item->duration;
-    g_mutex_unlock (&self->talk->lock);
-  }
+  g_mutex_unlock (&self->talk->lock);
   return buffer;
 }
 
-/* Measures how soon Moshi answers. */
-static void
-meter_said (GstMoshiOutput * self, GstBuffer * buffer, guint ticks,
-    guint64 position)
-{
-  gboolean is_float =
-      GST_AUDIO_INFO_FORMAT (&self->info) == GST_AUDIO_FORMAT_F32;
-  GstClockTime start = gst_segment_to_running_time (&self->segment,
-      GST_FORMAT_TIME, position_to_pts (self, position));
-  gboolean loud;
-  GstMapInfo map;
-
-  gst_buffer_map (buffer, &map, GST_MAP_READ);
-  loud = gst_moshi_is_loud (map.data, map.size /
-      (is_float ? sizeof (gfloat) : sizeof (gint16)), is_float);
-  gst_buffer_unmap (buffer, &map);
-
-  g_mutex_lock (&self->talk->lock);
-  gst_moshi_meter_said (&self->talk->meter, loud, ticks, start);
-  g_mutex_unlock (&self->talk->lock);
-}
-
-/* Batch: what is decoded waits until the input has reached it; what answers
- * input from before a flush goes at once. */
+/* Batch: what is rendered waits until the input has reached it. What answers
+ * input from before a flush goes at once; of a packet that straddles the
+ * flush, silence remains. */
 static GstFlowReturn
 take_batch_packet (GstMoshiOutput * self, const GstMoshiItem * item)
 {
-  GstBuffer *buffer = decode (self, item);
   guint64 begin = self->answered;
-  guint64 frames;
+  guint64 position = self->model_delay
+      + (begin > self->run_start ? begin - self->run_start : 0);
+  GstBuffer *buffer = render (self, item, position);
 
   self->answered += item->duration;
-  meter_said (self, buffer, item->duration, self->model_delay
-      + (begin > self->run_start ? begin - self->run_start : 0));
-  if (self->answered <= self->run_start) {
-    gst_buffer_unref (buffer);
-  } else if (begin < self->run_start) {
-    frames = ticks_to_samples (self, self->run_start - begin);
-    self->pending = gst_buffer_copy_region (buffer, GST_BUFFER_COPY_ALL,
-        frames * GST_AUDIO_INFO_BPF (&self->info), -1);
-    gst_buffer_unref (buffer);
-  } else {
+  if (begin >= self->run_start) {
     self->pending = buffer;
+    self->pending_ticks = item->duration;
+  } else {
+    gst_buffer_unref (buffer);
+    if (self->answered > self->run_start)
+      self->pending_silence = self->answered - self->run_start;
   }
   return GST_FLOW_OK;
 }
@@ -1028,34 +687,26 @@ take_batch_packet (GstMoshiOutput * self, const GstMoshiItem * item)
 static GstFlowReturn
 push_pending (GstMoshiOutput * self, guint64 ticks)
 {
-  const guint bpf = GST_AUDIO_INFO_BPF (&self->info);
-  gsize size = gst_buffer_get_size (self->pending);
-  gsize part = MIN (ticks_to_samples (self, ticks) * bpf, size);
+  guint64 left = self->pending_ticks;
   GstBuffer *buffer;
 
-  if (part == size) {
-    buffer = g_steal_pointer (&self->pending);
-  } else {
-    buffer = gst_buffer_copy_region (self->pending, GST_BUFFER_COPY_ALL, 0,
-        part);
-    gst_buffer_resize (self->pending, part, -1);
-  }
-  return push_buffer (self, buffer, self->position);
+  ticks = MIN (ticks, left);
+  buffer = gst_moshi_format_split (&self->format, &self->pending,
+      &self->pending_ticks, ticks);
+  return push_buffer (self, buffer, self->position, ticks);
 }
 
 /* Live: the playout has moved the position past the packet. */
 static GstFlowReturn
 push_live_packet (GstMoshiOutput * self, const GstMoshiItem * item)
 {
-  GstBuffer *buffer;
   guint64 position;
 
   g_mutex_lock (&self->talk->lock);
   position = get_position_locked (self) - item->duration;
   g_mutex_unlock (&self->talk->lock);
-  buffer = decode (self, item);
-  meter_said (self, buffer, item->duration, position);
-  return push_buffer (self, buffer, position);
+  return push_buffer (self, render (self, item, position), position,
+      item->duration);
 }
 
 /* --- the steps ----------------------------------------------------------- */
@@ -1065,22 +716,36 @@ push_live_packet (GstMoshiOutput * self, const GstMoshiItem * item)
 static void
 take_session (GstMoshiOutput * self, const GstMoshiItem * item)
 {
-  self->session_index = item->index;
-  if (self->decoder)
-    moshi_opus_decoder_reset (self->decoder);
+  guint64 position;
 
   g_mutex_lock (&self->talk->lock);
-  moshi_text_flush (self->text, get_position_locked (self));
+  position = get_position_locked (self);
   if (!self->talk->live && self->run > 0) {
     guint64 from = MAX (self->answered, self->run_start);
 
     if (item->start > from)
       self->pending_silence = item->start - from;
   }
-  self->answered = item->start;
   g_mutex_unlock (&self->talk->lock);
-  if (self->segment_sent)
-    emit_text (self);
+
+  self->answered = item->start;
+  gst_moshi_format_reset (&self->format);
+  gst_moshi_words_finish (self->words, position);
+  gst_moshi_words_set_session (self->words, item->index);
+}
+
+static void
+take_text (GstMoshiOutput * self, const GstMoshiItem * item)
+{
+  guint64 position;
+
+  /* Batch: an answer to what was flushed away */
+  if (!self->talk->live && self->answered < self->run_start)
+    return;
+  g_mutex_lock (&self->talk->lock);
+  position = get_position_locked (self);
+  g_mutex_unlock (&self->talk->lock);
+  gst_moshi_words_push (self->words, item->bytes, item->color, position);
 }
 
 static GstFlowReturn
@@ -1093,13 +758,13 @@ take_item (GstMoshiOutput * self, const GstMoshiItem * item)
         return push_live_packet (self, item);
       return take_batch_packet (self, item);
     case GST_MOSHI_ITEM_TEXT:
-      take_text (self, item->bytes, item->color);
+      take_text (self, item);
       break;
     case GST_MOSHI_ITEM_SESSION:
       take_session (self, item);
       break;
     case GST_MOSHI_ITEM_METADATA:
-      take_metadata (self, item->bytes);
+      gst_moshi_words_take_metadata (self->words, item->bytes);
       break;
   }
   return GST_FLOW_OK;
@@ -1108,13 +773,10 @@ take_item (GstMoshiOutput * self, const GstMoshiItem * item)
 static GstFlowReturn
 begin_run (GstMoshiOutput * self)
 {
-  gst_clear_buffer (&self->pending);
-  self->pending_silence = 0;
+  clear_pending (self);
   self->segment_sent = FALSE;
   self->discont = TRUE;
-  g_mutex_lock (&self->talk->lock);
-  moshi_text_reset (self->text);
-  g_mutex_unlock (&self->talk->lock);
+  gst_moshi_words_reset (self->words);
   return GST_FLOW_OK;
 }
 
@@ -1166,15 +828,16 @@ finish (GstMoshiOutput * self)
 {
   GstMoshiTalk *talk = self->talk;
   MoshiSession *session = NULL;
+  guint64 position;
 
   prepare (self);
   g_mutex_lock (&talk->lock);
   self->eos = TRUE;
-  moshi_text_flush (self->text, get_position_locked (self));
+  position = get_position_locked (self);
   if (talk->session)
     session = moshi_session_ref (talk->session);
   g_mutex_unlock (&talk->lock);
-  emit_text (self);
+  gst_moshi_words_finish (self->words, position);
 
   if (session) {
     moshi_session_close (session);
@@ -1267,7 +930,7 @@ stop_pushing (GstMoshiOutput * self, GstFlowReturn ret)
     gst_pad_push_event (self->pad, gst_event_new_eos ());
   }
   if (ret != GST_FLOW_FLUSHING)
-    end_text (self);
+    gst_moshi_words_end (self->words);
   gst_pad_pause_task (self->pad);
 }
 
@@ -1357,15 +1020,14 @@ void
 gst_moshi_output_flush_stop (GstMoshiOutput * self, gboolean restart)
 {
   gst_pad_pause_task (self->pad);
-  gst_clear_buffer (&self->pending);
-  self->pending_silence = 0;
+  clear_pending (self);
   self->segment_sent = FALSE;
   self->discont = TRUE;
+  gst_moshi_words_reset (self->words);
 
   g_mutex_lock (&self->talk->lock);
   self->eos = FALSE;
   self->live_started = FALSE;
-  moshi_text_reset (self->text);
   g_mutex_unlock (&self->talk->lock);
 
   gst_moshi_talk_set_output_flushing (self->talk, FALSE);
@@ -1421,78 +1083,6 @@ gst_moshi_output_drop (GstMoshiOutput * self)
   g_mutex_unlock (&talk->lock);
 }
 
-static void
-deactivate_text_pad (GstMoshiTextPad * text_pad)
-{
-  if (text_pad == NULL)
-    return;
-  gst_pad_set_active (gst_moshi_text_pad_get_pad (text_pad), FALSE);
-  gst_moshi_text_pad_free (text_pad);
-}
-
-/**
- * gst_moshi_output_add_text_pad:
- * @self: a listening half
- * @pad: (transfer none): a new src pad, inactive and not yet added
- *
- * Any thread, any state. Text goes there from now on.
- */
-void
-gst_moshi_output_add_text_pad (GstMoshiOutput * self, GstPad * pad)
-{
-  GstMoshiTextPad *text_pad = gst_moshi_text_pad_new (pad, self->element);
-
-  lock_text_pad (self);
-  self->text_pad = text_pad;
-  self->text_started = self->text_segment_sent = FALSE;
-  unlock_text_pad (self);
-}
-
-/**
- * gst_moshi_output_remove_text_pad:
- * @self: a listening half
- *
- * Any thread, any state. Waits for a push under way, as deactivating a pad does.
- */
-void
-gst_moshi_output_remove_text_pad (GstMoshiOutput * self)
-{
-  GstMoshiTextPad *text_pad = lock_text_pad (self);
-
-  self->text_pad = NULL;
-  unlock_text_pad (self);
-  deactivate_text_pad (text_pad);
-}
-
-/**
- * gst_moshi_output_flush_text:
- * @self: a listening half
- * @event: (transfer none): FLUSH_START or FLUSH_STOP
- *
- * Sends it through the text branch.
- */
-void
-gst_moshi_output_flush_text (GstMoshiOutput * self, GstEvent * event)
-{
-  GstMoshiTextPad *text_pad = lock_text_pad (self);
-  GstPad *pad = text_pad ?
-      gst_object_ref (gst_moshi_text_pad_get_pad (text_pad)) : NULL;
-
-  unlock_text_pad (self);
-  if (pad == NULL)
-    return;
-
-  gst_pad_push_event (pad, gst_event_ref (event));
-  text_pad = lock_text_pad (self);
-  if (text_pad && GST_EVENT_TYPE (event) == GST_EVENT_FLUSH_START)
-    gst_moshi_text_pad_flush_start (text_pad);
-  else if (text_pad)
-    gst_moshi_text_pad_flush_stop (text_pad);
-  self->text_segment_sent = FALSE;
-  unlock_text_pad (self);
-  gst_object_unref (pad);
-}
-
 /**
  * gst_moshi_output_get_stats:
  * @self: a listening half
@@ -1509,6 +1099,6 @@ gst_moshi_output_get_stats (GstMoshiOutput * self,
   stats->trimmed = 0;
   stats->dropped = gst_moshi_ticks_to_time (self->dropped);
   stats->filled = gst_moshi_ticks_to_time (self->filled);
-  stats->words = moshi_text_get_words (self->text);
   g_mutex_unlock (&self->talk->lock);
+  stats->words = gst_moshi_words_get_count (self->words);
 }

@@ -4,6 +4,7 @@
 #include "gstmoshiinput.h"
 #include "gstmoshisettings.h"
 #include "gstmoshitalk.h"
+#include "gstmoshiwords.h"
 
 G_BEGIN_DECLS
 
@@ -14,13 +15,6 @@ G_BEGIN_DECLS
  * text on the text pad, messages and tags.
  */
 typedef struct _GstMoshiOutput GstMoshiOutput;
-
-/**
- * GST_MOSHI_TAG_TEXT:
- *
- * What Moshi says, unit by unit (string).
- */
-#define GST_MOSHI_TAG_TEXT "moshi-text"
 
 /**
  * GstMoshiOutputStats:
@@ -38,8 +32,6 @@ typedef struct
   guint words;
 } GstMoshiOutputStats;
 
-GstCaps *gst_moshi_output_get_template_caps (void);
-
 GstMoshiOutput *gst_moshi_output_new (GstElement * element, GstPad * pad,
     GstMoshiTalk * talk);
 void gst_moshi_output_free (GstMoshiOutput * self);
@@ -48,20 +40,16 @@ void gst_moshi_output_start (GstMoshiOutput * self,
 void gst_moshi_output_set_input (GstMoshiOutput * self,
     GstMoshiInput * input);
 void gst_moshi_output_set_latency (GstMoshiOutput * self, guint latency);
-void gst_moshi_output_set_text_unit (GstMoshiOutput * self,
-    MoshiTextUnit unit);
+GstMoshiWords *gst_moshi_output_get_words (GstMoshiOutput * self);
 void gst_moshi_output_set_upstream_latency (GstMoshiOutput * self,
     GstClockTime latency);
 gboolean gst_moshi_output_activate (GstMoshiOutput * self, gboolean active);
 void gst_moshi_output_set_playing (GstMoshiOutput * self, gboolean playing);
 void gst_moshi_output_flush_start (GstMoshiOutput * self);
 void gst_moshi_output_flush_stop (GstMoshiOutput * self, gboolean restart);
-void gst_moshi_output_flush_text (GstMoshiOutput * self, GstEvent * event);
 gboolean gst_moshi_output_take_packet (GstMoshiOutput * self, GBytes * packet,
     gint64 time);
 void gst_moshi_output_drop (GstMoshiOutput * self);
-void gst_moshi_output_add_text_pad (GstMoshiOutput * self, GstPad * pad);
-void gst_moshi_output_remove_text_pad (GstMoshiOutput * self);
 GstClockTime gst_moshi_output_get_latency (GstMoshiOutput * self);
 void gst_moshi_output_get_stats (GstMoshiOutput * self,
     GstMoshiOutputStats * stats);

@@ -292,7 +292,8 @@ gst_moshi_text_pad_advance (GstMoshiTextPad * self, GstClockTime pts)
  * gst_moshi_text_pad_flush_start:
  * @self: a branch
  *
- * Drops what waits and pauses the task; the caller has pushed the event.
+ * Drops what waits and lets the task end its turn; the caller has pushed the
+ * event, and pauses the task.
  */
 void
 gst_moshi_text_pad_flush_start (GstMoshiTextPad * self)
@@ -302,7 +303,6 @@ gst_moshi_text_pad_flush_start (GstMoshiTextPad * self)
   clear_locked (self);
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
-  gst_pad_pause_task (self->pad);
 }
 
 /**

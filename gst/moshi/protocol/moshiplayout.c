@@ -35,6 +35,10 @@
  * of nothing wakes the pipeline as often as an input does. */
 #define SILENCE_STEP MS (20)
 
+/* Silence is made of whole grains: the shortest packet of Opus, 2.5 ms, for an
+ * output that is Opus. */
+#define GRAIN 120
+
 /* How far, beyond the margin, the newest audio may stand behind its arrival. */
 #define MAX_BACKLOG MS (1000)
 
@@ -155,6 +159,12 @@ wait_until (MoshiPlayoutDecision * decision, gint64 until)
   decision->until = until;
 }
 
+static guint
+round_up (gint64 duration)
+{
+  return (duration + GRAIN - 1) / GRAIN * GRAIN;
+}
+
 static void
 play_silence (MoshiPlayout * self, guint duration,
     MoshiPlayoutDecision * decision)
@@ -206,8 +216,8 @@ moshi_playout_decide (MoshiPlayout * self, guint next, gint64 now,
   if (next > 0 && must_cut (self, now)) {
     take_packet (self, MOSHI_PLAYOUT_DROP, next, decision);
   } else if (next > 0 && self->dry && self->position < self->spurt) {
-    play_silence (self, MIN (self->spurt - self->position, SILENCE_STEP),
-        decision);
+    play_silence (self, MIN (round_up (self->spurt - self->position),
+            SILENCE_STEP), decision);
   } else if (next > 0 && (now >= due || self->margin == 0)) {
     self->dry = FALSE;
     take_packet (self, MOSHI_PLAYOUT_PLAY, next, decision);
