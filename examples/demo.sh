@@ -59,9 +59,10 @@ record_speech () {
   rm "$out/turn1.wav" "$out/turn2.wav" "$out/turn3.wav"
 }
 
-# The server prints "listening on ADDRESS" when it can be reached.
+# The server prints "listening on ADDRESS" when it can be reached. In a session
+# of its own, it outlives a Ctrl-C for as long as the conversation needs.
 start_standin () {
-  build/tests/server/moshi-standin --port 0 --voice talk \
+  setsid build/tests/server/moshi-standin --port 0 --voice talk \
     >"$out/standin.log" 2>&1 </dev/null &
   standin=$!
   tries=0

@@ -85,15 +85,18 @@ on_element_message (GstBus * bus, GstMessage * message, Talk * self)
         gst_structure_get_string (s, "instance_name"));
 }
 
-/* Connecting, and waiting for a busy server, in the element's words. */
+/* Connecting, and waiting for a busy server, in the element's words. That it
+ * came to nothing is told by an error too. */
 static void
 on_progress (GstBus * bus, GstMessage * message, Talk * self)
 {
+  GstProgressType type;
   gchar *text = NULL;
 
-  gst_message_parse_progress (message, NULL, NULL, &text);
+  gst_message_parse_progress (message, &type, NULL, &text);
   end_line (self);
-  g_print ("           %s\n", text);
+  if (type != GST_PROGRESS_TYPE_ERROR)
+    g_print ("           %s\n", text);
   g_free (text);
 }
 

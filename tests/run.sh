@@ -74,7 +74,7 @@ build () {
   again=
   [ ! -f "$dir/build.ninja" ] || again=--reconfigure
   step "$kind: configure" meson setup $again "$dir" -Dwerror=true "$@" &&
-    step "$kind: build" ninja -C "$dir"
+    step "$kind: build" ninja --quiet -k 0 -C "$dir"
 }
 
 # suite NAME: runs the test programs of build-test-NAME

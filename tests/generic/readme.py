@@ -30,7 +30,11 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(
 BLOCK = re.compile(r'<!-- runs: ([a-z ]+) -->\n```sh\n(.*?)```', re.S)
 TABLE = re.compile(r'^\| ((?:`[a-z-]+`(?:, )?)+) \|', re.M)
 NAME = re.compile(r'`([a-z-]+)`')
-# A second without an error, once words and sound come, is proof enough.
+READY = 'Moshi is listening'
+# What the server says in a live run; its words go on as long as sound comes.
+TEXT = 'These are a few words, and after them there is an end.'
+LAST_WORD = 'end.'
+# Then a second without an error is enough.
 SOME_TIME = 1
 LONG = 60
 KEY = 'secret-of-the-readme'
@@ -44,9 +48,11 @@ RANKS = ','.join(
 
 
 class Process:
-    """A program in a process group of its own, its output read by line."""
+    """A command in a process group of its own, and what it prints."""
 
     def __init__(self, command, folder, environment):
+        if isinstance(command, str):
+            command = ['sh', '-c', 'exec ' + command]
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -111,7 +117,7 @@ class Readme:
         """Starts a stand-in whose address goes to the environment."""
         server = Process(
             [os.path.join(self.build, 'tests', 'server', 'moshi-standin'),
-             '--port', '0', '--voice', 'talk'] + arguments,
+             '--port', '0', '--log'] + arguments,
             self.folder, self.environment)
         if not server.wait_for(r'ws://\S+', LONG):
             raise RuntimeError('no stand-in server: ' + server.output)
@@ -120,9 +126,11 @@ class Readme:
 
     def run_file(self, command, environment):
         answer = os.path.join(self.folder, 'answer.wav')
-        if os.path.exists(answer):
-            os.remove(answer)
-        process = Process(['sh', '-c', command], self.folder, environment)
+        words = os.path.join(self.folder, 'answer.srt')
+        for left in (answer, words):
+            if os.path.exists(left):
+                os.remove(left)
+        process = Process(command, self.folder, environment)
         status = process.end()
         if status != 0:
             return 'exit status %s' % status, process.output
@@ -132,18 +140,25 @@ class Readme:
             wanted = question.getnframes() / question.getframerate() + 4
             if abs(seconds - wanted) > 0.0001:
                 return '%f s and not %f s' % (seconds, wanted), process.output
+        if 'answer.srt' in command:
+            with open(words, encoding='utf-8') as subtitles:
+                if not re.search(r'-->.*\n\w', subtitles.read()):
+                    return 'no words', process.output
+        if ' -t ' in command and "Moshi's words" not in process.output:
+            return 'no words in tags', process.output
         if KEY in process.output:
             return 'it shows the key', process.output
         return None, ''
 
-    def run_live(self, command, beside, environment):
-        helper = beside and Process(['sh', '-c', beside], self.folder,
-                                    environment)
-        process = Process(['sh', '-c', command], self.folder, environment)
+    def run_live(self, command, beside, environment, server):
+        helper = beside and Process(beside, self.folder, environment)
+        process = Process(command, self.folder, environment)
         problem = None
-        if not process.wait_for(r'Progress: \(\w+\) .*[Rr]eady', LONG):
+        if not process.wait_for(READY, LONG):
             problem = 'it does not become ready'
-        elif process.wait_for('ERROR', SOME_TIME):
+        elif not server.wait_for('says .*' + re.escape(LAST_WORD), LONG):
+            problem = 'no sound comes to the server'
+        elif process.wait_for('ERROR|CRITICAL', SOME_TIME):
             problem = 'an error'
         process.signal(signal.SIGINT)
         status = process.end(10)
@@ -160,31 +175,32 @@ class Readme:
             ['gst-inspect-1.0', 'moshi'], env=self.environment,
             stdout=subprocess.PIPE, check=False, text=True).stdout
         _, _, rest = shown.partition('Element Properties:')
-        there = set(re.findall(r'^  ([a-z-]+) +: ', rest, re.M))
+        there = set(re.findall(r'^  ([a-z-]+) *: ', rest, re.M))
         part = self.text.partition('## Properties')[2].partition('\n## ')[0]
         told = {name for names in TABLE.findall(part)
                 for name in NAME.findall(names)}
         wrong = (there ^ told) - {'name', 'parent', 'qos'}
-        self.report('properties', wrong and 'only on one side: %s' % wrong or
-                    None if there else 'gst-inspect-1.0 shows none', shown)
+        problem = 'only on one side: %s' % sorted(wrong) if wrong else None
+        self.report('properties', problem if there else shown)
 
     def check_block(self, kind, command):
         words = kind.split()
         environment = dict(self.environment)
-        key = 'key' in words
-        if key:
+        arguments = ['--voice', 'talk']
+        if words[0] == 'live':
+            arguments = ['--voice', 'echo', '--text', TEXT]
+        if words[-1] == 'key':
+            arguments += ['--flavour', 'scaleway', '--key', KEY]
             environment['MOSHI_API_KEY'] = KEY
-        server = self.start_server(
-            ['--flavour', 'scaleway', '--key', KEY] if key else [],
-            environment)
+        server = self.start_server(arguments, environment)
         beside = [text for other, text in self.blocks if other == words[-1]]
         try:
             if words[0] == 'file':
                 problem, output = self.run_file(command, environment)
             else:
                 problem, output = self.run_live(
-                    command, beside[0] if len(words) > 2 else None,
-                    environment)
+                    command, beside[0] if beside and len(words) > 2 else
+                    None, environment, server)
         finally:
             server.signal(signal.SIGTERM)
             server.end(10)

@@ -48,7 +48,6 @@ class Server:
     """One server process. tls tells whether it speaks TLS."""
 
     tls = False
-    started_by = "listening"
     patience = 180
 
     def __init__(self, cache, work, thin=True):
@@ -58,8 +57,8 @@ class Server:
         self.process = None
         self.work.mkdir(parents=True, exist_ok=True)
 
-    def start(self):
-        self.port = free_port()
+    def start(self, port=None):
+        self.port = port or free_port()
         self.log = self.work / f"{self.name}.log"
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
@@ -82,6 +81,14 @@ class Server:
 
     def environment(self):
         return {}
+
+    def uri(self, port=None):
+        """What the plugin is given; a certificate says localhost."""
+        host = "wss://localhost" if self.tls else "ws://127.0.0.1"
+        return f"{host}:{port or self.port}"
+
+    def ca_file(self):
+        return None
 
     def signal(self, number):
         """To the process and its children, which are a group of their own."""
@@ -108,6 +115,9 @@ class PyTorch(Server):
         super().__init__(*args, **kwargs)
         self.certificates = certificates
         self.tls = certificates is not None
+
+    def ca_file(self):
+        return self.certificates / "ca.pem" if self.tls else None
 
     def command(self):
         extra = ["--ssl", str(self.certificates)] if self.tls else []
@@ -163,6 +173,9 @@ class Backend(Rust):
     crate = "moshi-backend"
     title = "moshi-backend (Rust)"
     tls = True
+
+    def ca_file(self):
+        return self.work / "certs/cert.pem"
 
     def command(self):
         config = self.work / "backend.json"

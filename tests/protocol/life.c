@@ -54,11 +54,11 @@ static const struct
   {"connecting", "connecting", {MOSHI_LIFE_OPEN}, 1},
   {"waiting", "waiting", {MOSHI_LIFE_OPEN, MOSHI_LIFE_UPGRADED}, 2},
   {"ready", "ready", {MOSHI_LIFE_OPEN, MOSHI_LIFE_UPGRADED,
-              MOSHI_LIFE_HANDSHAKE}, 3},
+          MOSHI_LIFE_HANDSHAKE}, 3},
   {"draining", "draining", {MOSHI_LIFE_OPEN, MOSHI_LIFE_UPGRADED,
-              MOSHI_LIFE_HANDSHAKE, MOSHI_LIFE_DRAIN}, 4},
+          MOSHI_LIFE_HANDSHAKE, MOSHI_LIFE_DRAIN}, 4},
   {"closing", "draining", {MOSHI_LIFE_OPEN, MOSHI_LIFE_UPGRADED,
-              MOSHI_LIFE_HANDSHAKE, MOSHI_LIFE_CLOSE}, 4},
+          MOSHI_LIFE_HANDSHAKE, MOSHI_LIFE_CLOSE}, 4},
   {"lost", "lost", {MOSHI_LIFE_OPEN, MOSHI_LIFE_FAILED}, 2},
   {"closed", "closed", {MOSHI_LIFE_OPEN, MOSHI_LIFE_STOP}, 2},
 };
@@ -627,8 +627,7 @@ walk (guint seed)
       self.now = MAX (self.now, moshi_life_get_deadline (self.life));
     else
       self.now += g_rand_int_range (rand, 0, 50) * MS;
-    actions = moshi_life_handle (self.life, event, self.now,
-        g_rand_int (rand));
+    actions = moshi_life_handle (self.life, event, self.now, g_rand_int (rand));
     check_actions (&self, event, actions);
     count_failures (&self, event, before, actions);
   }

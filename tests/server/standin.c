@@ -200,10 +200,8 @@ static gboolean
 wants_websocket (SoupServerMessage * msg, SoupMessageHeaders * headers)
 {
   return soup_server_message_get_method (msg) == SOUP_METHOD_GET
-      && soup_message_headers_header_contains (headers, "Upgrade",
-      "websocket")
-      && soup_message_headers_header_contains (headers, "Connection",
-      "upgrade")
+      && soup_message_headers_header_contains (headers, "Upgrade", "websocket")
+      && soup_message_headers_header_contains (headers, "Connection", "upgrade")
       && soup_message_headers_header_equals (headers,
       "Sec-WebSocket-Version", "13")
       && soup_message_headers_get_one (headers, "Sec-WebSocket-Key");
@@ -404,34 +402,45 @@ is_loopback (GSocketAddress * address)
   return g_inet_address_get_is_loopback (inet);
 }
 
+/* soup_server_get_uris() would tell too, but leaks (libsoup 3.2). */
+static guint16
+find_port (SoupServer * server)
+{
+  GSList *listeners = soup_server_get_listeners (server);
+  GSocketAddress *address = g_socket_get_local_address (listeners->data, NULL);
+  guint16 port =
+      g_inet_socket_address_get_port (G_INET_SOCKET_ADDRESS (address));
+
+  g_object_unref (address);
+  g_slist_free (listeners);
+  return port;
+}
+
 static gboolean
 listen_on (MoshiStandin * self, GError ** error)
 {
+  const MoshiStandinConfig *config = &self->config;
   GSocketAddress *address;
-  GSList *uris;
   gboolean ok;
 
-  address = g_inet_socket_address_new_from_string (self->config.host,
-      self->config.port);
+  address = g_inet_socket_address_new_from_string (config->host, config->port);
   if (address == NULL) {
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-        "“%s” is no address to bind; give it in numbers", self->config.host);
+        "“%s” is no address to bind; give it in numbers", config->host);
     return FALSE;
   }
   if (!is_loopback (address))
-    standin_log (self, 0, "%s is open to the network", self->config.host);
+    standin_log (self, 0, "%s is open to the network", config->host);
   ok = soup_server_listen (self->server, address, self->certificate != NULL ?
       SOUP_SERVER_LISTEN_HTTPS : 0, error);
   g_object_unref (address);
   if (!ok)
     return FALSE;
-  uris = soup_server_get_uris (self->server);
-  self->port = g_uri_get_port (uris->data);
-  g_slist_free_full (uris, (GDestroyNotify) g_uri_unref);
+  self->port = find_port (self->server);
   g_free (self->uri);
-  self->uri = g_strdup_printf (strchr (self->config.host, ':') ?
+  self->uri = g_strdup_printf (strchr (config->host, ':') ?
       "%s://[%s]:%u%s" : "%s://%s:%u%s", self->certificate ? "wss" : "ws",
-      self->config.host, self->port, self->config.path);
+      config->host, self->port, config->path);
   return TRUE;
 }
 

@@ -223,7 +223,7 @@ take_page (StandinOggIn * self, ogg_page * page, Feed * feed)
   feed->pages++;
   if (ogg_page_bos (page)) {
     begin (self, page, feed);
-  } else if (!self->begun) {
+  } else if (!self->begun && !self->deaf) {
     /* The header was thrown away or never sent: ogg-crate servers decode
      * nothing of such a stream, and say nothing. */
     feed->stats->missing_bos++;

@@ -5,9 +5,7 @@
  *
  * Server thread only.
  */
-#include "standin.h"
-#include "standinogg.h"
-#include "standinwire.h"
+#include "standinsession.h"
 
 #include <string.h>
 
@@ -16,157 +14,23 @@
 /* Bytes the kernel did not take; servers that send before they read on stop
  * there. */
 #define MAX_QUEUED (256 * 1024)
-#define FRAME_US (80 * 1000)
+#define FRAME_US (STANDIN_FRAME_MS * 1000)
 /* The input is moved to the front of its array when so much is used up. */
 #define COMPACT_SAMPLES (10 * MOSHI_STANDIN_RATE)
 #define MAX_LEFTOVERS 1000
-#define N_COLOURS 11
-
-typedef enum
-{
-  WAITING,                      /* another session holds the lock */
-  PRELUDE,                      /* image, prompts, delays: no handshake yet */
-  READY,
-  ENDING,                       /* the last words are on their way */
-  ENDED,
-} State;
-
-/* The kinds of messages, protocol.md of kyutai-labs/moshi. */
-enum
-{
-  KIND_HANDSHAKE = 0,
-  KIND_AUDIO = 1,
-  KIND_TEXT = 2,
-  KIND_CONTROL = 3,
-  KIND_METADATA = 4,
-  KIND_ERROR = 5,
-  KIND_PING = 6,
-  KIND_COLOURED_TEXT = 7,
-  KIND_IMAGE = 8,
-};
-
-struct _StandinSession
-{
-  MoshiStandin *server;
-  const StandinFlavour *flavour;
-  StandinFaults *faults;
-  GHashTable *query;
-  StandinWire *wire;
-  guint number;
-  State state;
-  gboolean handshaken;
-  gboolean image_seen;
-  gboolean said_goodbye;        /* the client's close frame has come */
-  GSource *timer;               /* of the prelude, then of the next step */
-  GRand *rand;
-
-  GQueue early;                 /* GBytes, for after the handshake */
-  gsize early_bytes;
-
-  StandinOggIn *ogg_in;
-  GArray *pcm;                  /* float; what the steps have not used */
-  gsize used;                   /* of pcm */
-  guint64 steps;
-  guint64 max_steps;
-  gboolean over;                /* max_steps are made */
-  guint calls_after;            /* audio messages since */
-  gint64 last_finish;           /* when the last step was done, us */
-
-  StandinVoice *voice;
-  StandinEncoder *encoder;
-  StandinOggOut *ogg_out;
-  gboolean headers_sent;
-  guint64 samples_out;
-  guint64 pages_out;
-  guint frames;                 /* answered */
-  GPtrArray *pieces;            /* of --text */
-  guint next_piece;
-  GQueue words;                 /* pieces due */
-
-  gboolean stalling;
-  GQueue held;                  /* GBytes, while stalling */
-  GSource *stall_timer;
-};
 
 static void pump (StandinSession * self, gint64 available_at);
 static void take_message (StandinSession * self, const guint8 * data,
     gsize size);
 
-/* Sending */
-
-static void
-send_message (StandinSession * self, gconstpointer data, gsize size)
-{
-  if (self->stalling)
-    g_queue_push_tail (&self->held, g_bytes_new (data, size));
-  else
-    standin_wire_send (self->wire, STANDIN_WIRE_BINARY, data, size);
-}
-
-static void
-send_kind (StandinSession * self, guint8 kind, gconstpointer data, gsize size)
-{
-  GByteArray *message = g_byte_array_new ();
-
-  g_byte_array_append (message, &kind, 1);
-  if (size > 0)
-    g_byte_array_append (message, data, size);
-  send_message (self, message->data, message->len);
-  g_byte_array_unref (message);
-}
-
-static void
-send_text (StandinSession * self, const gchar * piece)
-{
-  GByteArray *message = g_byte_array_new ();
-  guint8 head[2] = { KIND_TEXT, 0 };
-
-  if (self->flavour->coloured) {
-    head[0] = KIND_COLOURED_TEXT;
-    head[1] = self->next_piece % N_COLOURS;
-  }
-  g_byte_array_append (message, head, self->flavour->coloured ? 2 : 1);
-  g_byte_array_append (message, (const guint8 *) piece, strlen (piece));
-  send_message (self, message->data, message->len);
-  g_byte_array_unref (message);
-  standin_stats_begin (self->server)->text_sent++;
-  standin_stats_end (self->server);
-  standin_log (self->server, self->number, "says “%s”", piece);
-}
-
-/* The fault chunk=random: a byte stream may be cut anywhere. */
-static void
-send_chunks (StandinSession * self, const guint8 * data, gsize size)
-{
-  gsize n;
-
-  while (size > 0) {
-    n = g_rand_int_range (self->rand, 0, MIN (size, 200) + 1);
-    send_kind (self, KIND_AUDIO, data, n);
-    data += n;
-    size -= n;
-  }
-}
-
-static void
-send_audio (StandinSession * self, GByteArray * pages)
-{
-  if (self->faults->chunk)
-    send_chunks (self, pages->data, pages->len);
-  else
-    send_kind (self, KIND_AUDIO, pages->data, pages->len);
-  g_byte_array_set_size (pages, 0);
-}
-
 /* Ending */
 
-static void
-clear_timer (GSource ** timer)
+static gboolean
+limit_is_reached (StandinSession * self)
 {
-  if (*timer == NULL)
-    return;
-  g_source_destroy (*timer);
-  g_clear_pointer (timer, g_source_unref);
+  if (self->flavour->limit == STANDIN_LIMIT_MUTE)
+    return self->server->life_steps >= self->max_steps;
+  return self->max_steps > 0 && self->steps >= self->max_steps;
 }
 
 /* MLX computes what it has heard, client or not, and the next one gets it. */
@@ -178,7 +42,7 @@ leave_behind (StandinSession * self)
   gfloat *frame;
 
   while (passed >= (self->steps + 1) * MOSHI_STANDIN_FRAME
-      && server->leftovers.length < MAX_LEFTOVERS) {
+      && server->leftovers.length < MAX_LEFTOVERS && !limit_is_reached (self)) {
     standin_voice_hear (self->voice,
         &g_array_index (self->pcm, gfloat, self->used));
     frame = g_new (gfloat, MOSHI_STANDIN_FRAME);
@@ -186,6 +50,7 @@ leave_behind (StandinSession * self)
     g_queue_push_tail (&server->leftovers, frame);
     self->used += MOSHI_STANDIN_FRAME;
     self->steps++;
+    server->life_steps++;
   }
 }
 
@@ -193,23 +58,23 @@ leave_behind (StandinSession * self)
 static void
 stop_working (StandinSession * self)
 {
-  if (self->state >= ENDING)
+  if (self->state >= STANDIN_ENDING)
     return;
-  if (self->flavour->leftovers && self->state == READY)
+  if (self->flavour->leftovers && self->state == STANDIN_READY)
     leave_behind (self);
-  self->state = ENDING;
-  clear_timer (&self->timer);
-  clear_timer (&self->stall_timer);
+  self->state = STANDIN_ENDING;
+  standin_clear_timer (&self->timer);
+  standin_clear_timer (&self->stall_timer);
   standin_release_lock (self->server, self);
 }
 
 static void
 end (StandinSession * self)
 {
-  if (self->state == ENDED)
+  if (self->state == STANDIN_ENDED)
     return;
   stop_working (self);
-  self->state = ENDED;
+  self->state = STANDIN_ENDED;
   standin_log (self->server, self->number, "over");
   standin_session_gone (self->server, self);
 }
@@ -243,9 +108,16 @@ standin_session_close (StandinSession * self, guint code)
   standin_wire_finish (self->wire);
 }
 
-/* As a server that fell: what was sent still arrives, but no close frame. */
-static void
-hang_up (StandinSession * self, const gchar * why)
+/**
+ * standin_session_hang_up:
+ * @self: the session
+ * @why: for the log
+ *
+ * Ends it as a server does that fell: what was sent still arrives, but no
+ * close frame.
+ */
+void
+standin_session_hang_up (StandinSession * self, const gchar * why)
 {
   standin_log (self->server, self->number, "hanging up: %s", why);
   stop_working (self);
@@ -258,242 +130,10 @@ end_on_bad_ogg (StandinSession * self, const gchar * why)
   if (self->flavour->bad_ogg == STANDIN_END_CLOSE)
     standin_session_close (self, 1000);
   else
-    hang_up (self, why);
-}
-
-/* Faults that count frames */
-
-static void
-send_unknown_kinds (StandinSession * self)
-{
-  static const guint8 restart = 3;
-
-  send_kind (self, 0x0b, "what?", 5);
-  send_kind (self, 0x7f, NULL, 0);
-  send_kind (self, 0xff, "\0\1\2", 3);
-  send_kind (self, KIND_CONTROL, &restart, 1);
-  send_kind (self, KIND_PING, NULL, 0);
-  send_message (self, NULL, 0);
-}
-
-static void
-send_giant (StandinSession * self)
-{
-  gchar *json = g_strnfill (self->faults->giant_message - 1, 'x');
-
-  memcpy (json, "{\"padding\":\"", 12);
-  memcpy (json + strlen (json) - 2, "\"}", 2);
-  send_kind (self, KIND_METADATA, json, strlen (json));
-  g_free (json);
-}
-
-static gboolean
-on_stall_over (gpointer user_data)
-{
-  StandinSession *self = user_data;
-  GBytes *message;
-
-  clear_timer (&self->stall_timer);
-  self->stalling = FALSE;
-  while ((message = g_queue_pop_head (&self->held))) {
-    standin_wire_send (self->wire, STANDIN_WIRE_BINARY,
-        g_bytes_get_data (message, NULL), g_bytes_get_size (message));
-    g_bytes_unref (message);
-  }
-  return G_SOURCE_REMOVE;
-}
-
-/* The burst comes when so many frames are held, or when so much time has
- * passed: a client may stop sending when nothing comes. */
-static void
-check_stall (StandinSession * self)
-{
-  StandinFaults *faults = self->faults;
-
-  if (faults->stall_at == STANDIN_NEVER || self->frames < faults->stall_at)
-    return;
-  if (!self->stalling && self->frames == faults->stall_at) {
-    self->stalling = TRUE;
-    self->stall_timer =
-        g_timeout_source_new (faults->stall_for * (FRAME_US / 1000));
-    g_source_set_callback (self->stall_timer, on_stall_over, self, NULL);
-    g_source_attach (self->stall_timer, self->server->context);
-  } else if (self->stalling
-      && self->frames - faults->stall_at >= faults->stall_for) {
-    on_stall_over (self);
-  }
-}
-
-static void
-check_faults (StandinSession * self)
-{
-  StandinFaults *faults = self->faults;
-  guint i;
-
-  check_stall (self);
-  if (faults->unknown_kinds && self->frames % 5 == 0)
-    send_unknown_kinds (self);
-  for (i = 0; i < faults->ping_flood; i++)
-    standin_wire_send (self->wire, STANDIN_WIRE_PING, NULL, 0);
-  if (self->frames == faults->error_after)
-    send_kind (self, KIND_ERROR, faults->error_message,
-        strlen (faults->error_message));
-  if (self->frames == faults->close_after)
-    standin_session_close (self, faults->close_code);
-  if (self->frames == faults->drop_after)
-    hang_up (self, "as asked for");
+    standin_session_hang_up (self, why);
 }
 
 /* Steps */
-
-static void
-make_page (StandinSession * self, const StandinPacket * packet,
-    guint64 granule, GByteArray * pages)
-{
-  guint bad = self->faults->bad_crc;
-  guint every = self->faults->garbage;
-  guint start = pages->len;
-  guint i;
-
-  standin_ogg_out_packet (self->ogg_out, packet->data, packet->size, granule,
-      pages);
-  self->pages_out++;
-  /* Byte 22 of a page begins its checksum. */
-  if (bad > 0 && self->pages_out % bad == 0)
-    pages->data[start + 22] ^= 0x55;
-  if (every > 0 && (self->frames + 1) % every == 0) {
-    for (i = start; i < pages->len; i++)
-      pages->data[i] = g_rand_int (self->rand);
-  }
-}
-
-static void
-add_headers (StandinSession * self, GByteArray * pages)
-{
-  standin_ogg_out_head (self->ogg_out, pages);
-  if (self->flavour->layout == STANDIN_LAYOUT_HEADERS_APART)
-    send_audio (self, pages);
-  standin_ogg_out_tags (self->ogg_out, pages);
-  self->headers_sent = TRUE;
-}
-
-static guint64
-get_granule (StandinSession * self, guint nth)
-{
-  guint64 end = self->samples_out + (nth + 1) * self->flavour->packet_samples;
-
-  switch (self->flavour->granule) {
-    case STANDIN_GRANULE_48K:
-      return 2 * end;
-    case STANDIN_GRANULE_24K:
-      return end;
-    case STANDIN_GRANULE_24K_STEP:
-      return self->samples_out + MOSHI_STANDIN_FRAME;
-  }
-  return 0;
-}
-
-static void
-send_packets (StandinSession * self, const StandinPacket * packets, guint n)
-{
-  gboolean by_page = self->flavour->layout == STANDIN_LAYOUT_PAGE;
-  GByteArray *pages = g_byte_array_new ();
-  guint i;
-
-  if (!self->headers_sent)
-    add_headers (self, pages);
-  for (i = 0; i < n; i++) {
-    make_page (self, &packets[i], get_granule (self, i), pages);
-    if (by_page)
-      send_audio (self, pages);
-  }
-  if (!by_page)
-    send_audio (self, pages);
-  self->samples_out += MOSHI_STANDIN_FRAME;
-  g_byte_array_unref (pages);
-}
-
-static void
-send_frame (StandinSession * self, const gfloat * frame)
-{
-  StandinPacket packets[STANDIN_MAX_PACKETS];
-  const StandinRecord *record;
-  guint n;
-
-  if (self->server->recorded != NULL) {
-    record = &self->server->recorded[self->frames % STANDIN_RECORDED];
-    send_packets (self, record->packets, record->n_packets);
-  } else {
-    n = standin_encoder_run (self->encoder, frame, packets);
-    send_packets (self, packets, n);
-  }
-  self->frames++;
-  standin_stats_begin (self->server)->frames_sent++;
-  standin_stats_end (self->server);
-}
-
-static void
-queue_piece (StandinSession * self)
-{
-  if (self->pieces == NULL || self->next_piece >= self->pieces->len
-      || self->frames % self->server->config.text_every != 0)
-    return;
-  g_queue_push_tail (&self->words,
-      g_strdup (g_ptr_array_index (self->pieces, self->next_piece)));
-  self->next_piece++;
-}
-
-static void
-say_piece (StandinSession * self)
-{
-  gchar *piece = g_queue_pop_head (&self->words);
-
-  if (piece == NULL)
-    return;
-  send_text (self, piece);
-  g_free (piece);
-}
-
-/* A model gives one token a step, so one piece at most goes with a frame. */
-static void
-answer (StandinSession * self)
-{
-  gfloat frame[MOSHI_STANDIN_FRAME];
-  StandinOrder order = self->flavour->order;
-  gboolean text_first = order == STANDIN_TEXT_FIRST;
-  gboolean due = !g_queue_is_empty (&self->words);
-
-  if (order == STANDIN_TEXT_ANYWHERE)
-    text_first = g_rand_boolean (self->rand);
-  queue_piece (self);
-  standin_voice_speak (self->voice, frame, &self->words);
-  if (text_first)
-    say_piece (self);
-  send_frame (self, frame);
-  if (!text_first && (due || order != STANDIN_TEXT_LAGS))
-    say_piece (self);
-  check_faults (self);
-}
-
-static void
-answer_leftovers (StandinSession * self)
-{
-  gfloat *frame;
-
-  while (self->flavour->leftovers && self->state == READY
-      && (frame = g_queue_pop_head (&self->server->leftovers))) {
-    send_frame (self, frame);
-    g_free (frame);
-  }
-}
-
-static gboolean
-limit_is_reached (StandinSession * self)
-{
-  if (self->flavour->limit == STANDIN_LIMIT_MUTE)
-    return self->server->life_steps >= self->max_steps;
-  return self->max_steps > 0 && self->steps >= self->max_steps;
-}
 
 static void
 step (StandinSession * self)
@@ -515,13 +155,13 @@ step (StandinSession * self)
   standin_stats_end (self->server);
   self->server->life_steps++;
   if (self->steps++ >= self->flavour->delay)
-    answer (self);
+    standin_answer (self);
 }
 
 static gboolean
 can_step (StandinSession * self)
 {
-  return self->state == READY && !self->over && self->timer == NULL
+  return self->state == STANDIN_READY && !self->over && self->timer == NULL
       && self->frames < self->faults->freeze_after
       && standin_wire_get_queued (self->wire) < MAX_QUEUED
       && standin_ogg_in_get_passed (self->ogg_in)
@@ -542,7 +182,7 @@ on_step_done (gpointer user_data)
 {
   StandinSession *self = user_data;
 
-  clear_timer (&self->timer);
+  standin_clear_timer (&self->timer);
   step (self);
   pump (self, self->last_finish);
   return G_SOURCE_REMOVE;
@@ -566,7 +206,7 @@ pump (StandinSession * self, gint64 available_at)
     }
   }
   /* The Python servers send before they read on. */
-  if (self->state == READY && self->flavour->max_message > 0
+  if (self->state == STANDIN_READY && self->flavour->max_message > 0
       && standin_wire_get_queued (self->wire) >= MAX_QUEUED)
     standin_wire_set_reading (self->wire, FALSE);
 }
@@ -578,7 +218,8 @@ take_early (StandinSession * self)
 {
   GBytes *message;
 
-  while (self->state == READY && (message = g_queue_pop_head (&self->early))) {
+  while (self->state == STANDIN_READY
+      && (message = g_queue_pop_head (&self->early))) {
     take_message (self, g_bytes_get_data (message, NULL),
         g_bytes_get_size (message));
     g_bytes_unref (message);
@@ -593,12 +234,14 @@ send_handshake (StandinSession * self)
 
   if (self->flavour->metadata) {
     metadata = standin_flavour_metadata (self->query);
-    send_kind (self, KIND_METADATA, metadata, strlen (metadata));
+    standin_send_kind (self, STANDIN_KIND_METADATA, metadata,
+        strlen (metadata));
     g_free (metadata);
   }
   if (self->faults->no_handshake)
     return;
-  send_kind (self, KIND_HANDSHAKE, versions, self->flavour->handshake_payload);
+  standin_send_kind (self, STANDIN_KIND_HANDSHAKE, versions,
+      self->flavour->handshake_payload);
   self->handshaken = TRUE;
   standin_stats_begin (self->server)->handshakes++;
   standin_stats_end (self->server);
@@ -608,26 +251,18 @@ send_handshake (StandinSession * self)
 static void
 get_ready (StandinSession * self)
 {
-  StandinLayout layout = self->flavour->layout;
-  GByteArray *pages = g_byte_array_new ();
-
   send_handshake (self);
-  if (self->handshaken) {
-    self->state = READY;
-    if (layout == STANDIN_LAYOUT_HEADERS_ALONE
-        || layout == STANDIN_LAYOUT_HEADERS_APART) {
-      add_headers (self, pages);
-      send_audio (self, pages);
-    }
-    if (self->faults->giant_message > 0)
-      send_giant (self);
-    if (self->faults->never_read)
-      standin_wire_set_reading (self->wire, FALSE);
-    answer_leftovers (self);
-    check_faults (self);
-    take_early (self);
-  }
-  g_byte_array_unref (pages);
+  if (!self->handshaken)
+    return;
+  self->state = STANDIN_READY;
+  standin_send_headers (self);
+  if (self->faults->giant_message > 0)
+    standin_send_giant (self);
+  if (self->faults->never_read)
+    standin_wire_set_reading (self->wire, FALSE);
+  standin_answer_leftovers (self);
+  standin_check_faults (self);
+  take_early (self);
 }
 
 static gboolean
@@ -635,7 +270,7 @@ on_prelude_over (gpointer user_data)
 {
   StandinSession *self = user_data;
 
-  clear_timer (&self->timer);
+  standin_clear_timer (&self->timer);
   get_ready (self);
   return G_SOURCE_REMOVE;
 }
@@ -672,10 +307,10 @@ take_image (StandinSession * self, guint8 kind)
   if (self->image_seen)
     return;
   self->image_seen = TRUE;
-  if (kind == KIND_IMAGE)
+  if (kind == STANDIN_KIND_IMAGE)
     prepare (self);
   else
-    hang_up (self, "the first message is no image");
+    standin_session_hang_up (self, "the first message is no image");
 }
 
 /**
@@ -687,7 +322,7 @@ take_image (StandinSession * self, guint8 kind)
 gboolean
 standin_session_is_waiting (StandinSession * self)
 {
-  return self->state == WAITING;
+  return self->state == STANDIN_WAITING;
 }
 
 /**
@@ -700,9 +335,9 @@ standin_session_begin (StandinSession * self)
   GBytes *first;
   const guint8 *data;
 
-  if (self->state != WAITING)
+  if (self->state != STANDIN_WAITING)
     return;
-  self->state = PRELUDE;
+  self->state = STANDIN_PRELUDE;
   standin_wire_set_reading (self->wire, TRUE);
   if (self->faults->close_at_once > 0) {
     standin_session_close (self, self->faults->close_at_once);
@@ -737,7 +372,7 @@ count_message (StandinSession * self, const guint8 * data, gsize size)
   }
   if (!self->handshaken) {
     stats->early_messages++;
-    stats->early_audio += size > 0 && data[0] == KIND_AUDIO;
+    stats->early_audio += size > 0 && data[0] == STANDIN_KIND_AUDIO;
   }
   standin_stats_end (self->server);
 }
@@ -762,9 +397,9 @@ judge (StandinSession * self, StandinOggProblem problem, guint n)
   else if (problem == STANDIN_OGG_BAD_PACKET)
     end_on_bad_ogg (self, "undecodable packet");
   else if (problem == STANDIN_OGG_SECOND_BOS && self->flavour->second_bos_ends)
-    hang_up (self, "second BOS page");
+    standin_session_hang_up (self, "second BOS page");
   else if (self->flavour->max_samples > 0 && n > self->flavour->max_samples)
-    hang_up (self, "more than 5 s in one message");
+    standin_session_hang_up (self, "more than 5 s in one message");
 }
 
 /* A server whose model has gone finds out when it wants to pass on audio. */
@@ -776,7 +411,7 @@ call_after_limit (StandinSession * self)
   self->calls_after++;
   if (limit == STANDIN_LIMIT_DROP_FIRST
       || (limit == STANDIN_LIMIT_DROP_SECOND && self->calls_after > 1))
-    hang_up (self, "max_steps are made");
+    standin_session_hang_up (self, "max_steps are made");
 }
 
 static void
@@ -789,7 +424,7 @@ take_audio (StandinSession * self, const guint8 * data, gsize size)
 
   if (self->over)
     call_after_limit (self);
-  if (self->state != READY)
+  if (self->state != STANDIN_READY)
     return;
   problem = standin_ogg_in_feed (self->ogg_in, data, size,
       standin_stats_begin (server), self->pcm, server->packets,
@@ -809,8 +444,8 @@ take_message (StandinSession * self, const guint8 * data, gsize size)
   if (size == 0)
     return;
   if (self->flavour->last_kind >= 0 && data[0] > self->flavour->last_kind)
-    hang_up (self, "unknown kind");
-  else if (data[0] == KIND_AUDIO)
+    standin_session_hang_up (self, "unknown kind");
+  else if (data[0] == STANDIN_KIND_AUDIO)
     take_audio (self, data + 1, size - 1);
 }
 
@@ -819,10 +454,10 @@ take_early_message (StandinSession * self, const guint8 * data, gsize size)
 {
   if (size == 0)
     return;
-  if (self->state == PRELUDE && self->flavour->wants_image
+  if (self->state == STANDIN_PRELUDE && self->flavour->wants_image
       && !self->image_seen) {
     take_image (self, data[0]);
-  } else if (!self->flavour->eats_early || self->state == WAITING) {
+  } else if (!self->flavour->eats_early || self->state == STANDIN_WAITING) {
     g_queue_push_tail (&self->early, g_bytes_new (data, size));
     self->early_bytes += size;
     if (self->early_bytes > MAX_EARLY)
@@ -852,18 +487,18 @@ on_message (StandinOpcode opcode, const guint8 * data, gsize size,
 {
   StandinSession *self = user_data;
 
-  if (self->state >= ENDING)
+  if (self->state >= STANDIN_ENDING)
     return;
   if (opcode == STANDIN_WIRE_BINARY)
     count_message (self, data, size);
   else
     count_control (self, opcode, size);
   /* aiohttp looks at nothing before the handler asks, pings included. */
-  if (opcode == STANDIN_WIRE_PING && self->state != WAITING)
+  if (opcode == STANDIN_WIRE_PING && self->state != STANDIN_WAITING)
     standin_wire_send (self->wire, STANDIN_WIRE_PONG, data, size);
   if (opcode != STANDIN_WIRE_BINARY && !self->flavour->parses_all_frames)
     return;
-  if (self->state == READY)
+  if (self->state == STANDIN_READY)
     take_message (self, data, size);
   else
     take_early_message (self, data, size);
@@ -881,11 +516,11 @@ on_closed (guint code, const guint8 * reason, gsize size, gpointer user_data)
   standin_stats_end (self->server);
   self->said_goodbye = TRUE;
   standin_log (self->server, self->number, "client closes with %u", code);
-  if (self->state == WAITING || self->state == ENDING)
+  if (self->state == STANDIN_WAITING || self->state == STANDIN_ENDING)
     return;
   if (self->flavour->parses_all_frames && size > 0
       && reason[0] > self->flavour->last_kind) {
-    hang_up (self, "the close reason is no message");
+    standin_session_hang_up (self, "the close reason is no message");
   } else {
     standin_session_close (self, code);
   }
@@ -896,7 +531,7 @@ on_gone (gpointer user_data)
 {
   StandinSession *self = user_data;
 
-  if (!self->said_goodbye && self->state < ENDING) {
+  if (!self->said_goodbye && self->state < STANDIN_ENDING) {
     standin_log (self->server, self->number, "client is lost");
     standin_stats_begin (self->server)->losses++;
     standin_stats_end (self->server);
@@ -909,7 +544,7 @@ on_drained (gpointer user_data)
 {
   StandinSession *self = user_data;
 
-  if (self->state != READY)
+  if (self->state != STANDIN_READY)
     return;
   if (!self->faults->never_read)
     standin_wire_set_reading (self->wire, TRUE);
@@ -958,8 +593,7 @@ standin_session_new (MoshiStandin * server, GIOStream * stream,
   self->max_steps = get_max_steps (self);
   self->number = ++server->n_sessions;
   self->rand = g_rand_new_with_seed (config->seed);
-  self->ogg_in = standin_ogg_in_new (server->recorded == NULL,
-      flavour->flush);
+  self->ogg_in = standin_ogg_in_new (server->recorded == NULL, flavour->flush);
   self->pcm = g_array_new (FALSE, FALSE, sizeof (gfloat));
   self->voice = standin_voice_new (config->voice, config->seed);
   self->encoder = standin_encoder_new (flavour, config->bitrate);
@@ -971,7 +605,8 @@ standin_session_new (MoshiStandin * server, GIOStream * stream,
       flavour->max_message, &events, self);
   standin_log (server, self->number, "upgraded");
   if (flavour->wants_prompts && !prompts_are_there (self))
-    hang_up (self, "no voice_prompt and text_prompt, or a seed");
+    standin_session_hang_up (self,
+        "no voice_prompt and text_prompt, or a seed");
   standin_wire_set_reading (self->wire, TRUE);
   return self;
 }

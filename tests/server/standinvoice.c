@@ -13,8 +13,8 @@
  * A second of the sweep holds 1,500 whole cycles, so the phase closes at each
  * turn without a click and the signal repeats exactly after two seconds. The
  * tone moves by 2.4 kHz a second because that makes the place exact: two
- * excerpts of 80 ms that are one cycle apart already differ by half a
- * radian and more at their ends, which outlives the coder. A slow sweep would only
+ * excerpts of 80 ms that are one cycle apart already differ by half a radian
+ * and more at their ends, which outlives the coder. A slow sweep would only
  * tell the place to some milliseconds.
  *
  * There are two ways to verify. Opus as the server uses it is deterministic:
@@ -225,7 +225,8 @@ moshi_standin_sweep_locate (const gint16 * samples, gsize n_samples,
 {
   const gint64 stride = 24;
   gfloat *tables[2] = { g_new (gfloat, SWEEP_PERIOD), g_new (gfloat,
-        SWEEP_PERIOD) };
+        SWEEP_PERIOD)
+  };
   gfloat *mono;
   gdouble unused;
   gint64 coarse;

@@ -205,8 +205,7 @@ handle_close (StandinWire * self, const guint8 * data, gsize size)
 }
 
 static void
-handle_frame (StandinWire * self, guint8 first, const guint8 * data,
-    gsize size)
+handle_frame (StandinWire * self, guint8 first, const guint8 * data, gsize size)
 {
   guint opcode = first & 0x0f;
   gboolean start = opcode == STANDIN_WIRE_TEXT || opcode == STANDIN_WIRE_BINARY;

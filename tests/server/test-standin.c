@@ -3,88 +3,7 @@
 #include <string.h>
 #include <json-glib/json-glib.h>
 
-#include "moshistandin.h"
-#include "testclient.h"
-
-#define TIMEOUT_MS 20000
-
-typedef struct
-{
-  MoshiStandinConfig config;
-  MoshiStandin *server;
-  TestClient *client;
-  const TestAnswer *answer;
-} Talk;
-
-static void
-set_up (Talk * talk, MoshiStandinFlavour flavour, MoshiStandinVoice voice)
-{
-  memset (talk, 0, sizeof *talk);
-  moshi_standin_config_init (&talk->config);
-  talk->config.flavour = flavour;
-  talk->config.voice = voice;
-}
-
-static void
-start (Talk * talk)
-{
-  GError *error = NULL;
-
-  talk->server = moshi_standin_new (&talk->config, &error);
-  g_assert_no_error (error);
-  moshi_standin_start (talk->server, &error);
-  g_assert_no_error (error);
-}
-
-static void
-call (Talk * talk, const gchar * query, guint rate, guint channels)
-{
-  gchar *uri = g_strconcat (moshi_standin_get_uri (talk->server), query, NULL);
-
-  talk->client = test_client_new (uri, rate, channels);
-  talk->answer = test_client_get (talk->client);
-  test_client_connect (talk->client);
-  g_free (uri);
-}
-
-static void
-hang_up (Talk * talk)
-{
-  test_client_free (talk->client);
-}
-
-static void
-tear_down (Talk * talk)
-{
-  moshi_standin_free (talk->server);
-}
-
-static const gchar *
-query_of (MoshiStandinFlavour flavour)
-{
-  if (flavour == MOSHI_STANDIN_PERSONAPLEX)
-    return "?voice_prompt=NATF2.pt&text_prompt=Be%20kind";
-  if (flavour == MOSHI_STANDIN_SCALEWAY)
-    return "?token=secret";
-  return "";
-}
-
-static void
-show_image (Talk * talk)
-{
-  if (talk->config.flavour == MOSHI_STANDIN_MOSHIVIS)
-    test_client_send (talk->client, "\10image", 6);
-}
-
-static void
-converse (Talk * talk, guint rate, guint channels)
-{
-  start (talk);
-  call (talk, query_of (talk->config.flavour), rate, channels);
-  g_assert_no_error (talk->answer->error);
-  show_image (talk);
-  test_client_wait_handshake (talk->client);
-}
+#include "testtalk.h"
 
 /* What each flavour owes: see protocol pages of the servers. */
 static const struct
@@ -99,18 +18,18 @@ static const struct
   gint64 granules[4];           /* of the first audio pages */
 } owed[] = {
   {MOSHI_STANDIN_KYUTAI_PY, "kyutai-py", "HA", 1, 1, 1, 2,
-        {1920, 3840, 5760, 7680}},
+      {1920, 3840, 5760, 7680}},
   {MOSHI_STANDIN_KYUTAI_RS, "kyutai-rs", "MHA", 9, 2, 2, 2,
-        {1920, 1920, 3840, 3840}},
+      {1920, 1920, 3840, 3840}},
   {MOSHI_STANDIN_MOSHI_SERVER, "moshi-server", "HAA", 9, 2, 1, 1,
-        {3840, 7680, 11520, 15360}},
+      {3840, 7680, 11520, 15360}},
   {MOSHI_STANDIN_MLX, "mlx", "HA", 1, 0, 1, 2, {1920, 3840, 5760, 7680}},
   {MOSHI_STANDIN_PERSONAPLEX, "personaplex", "HAAA", 1, 0, 1, 1,
-        {1920, 3840, 5760, 7680}},
+      {1920, 3840, 5760, 7680}},
   {MOSHI_STANDIN_MOSHIVIS, "moshivis", "HAAA", 1, 1, 1, 1,
-        {1920, 3840, 5760, 7680}},
+      {1920, 3840, 5760, 7680}},
   {MOSHI_STANDIN_SCALEWAY, "scaleway", "MHA", 9, 2, 2, 2,
-        {1920, 1920, 3840, 3840}},
+      {1920, 1920, 3840, 3840}},
 };
 
 static void
@@ -122,12 +41,12 @@ test_layout (gconstpointer data)
   guint frames_out = frames - owed[nth].delay;
   const TestAnswer *answer;
   MoshiStandinStats stats;
-  Talk talk;
+  TestTalk talk;
   guint i;
 
-  set_up (&talk, owed[nth].flavour, MOSHI_STANDIN_SILENCE);
+  test_talk_set_up (&talk, owed[nth].flavour, MOSHI_STANDIN_SILENCE);
   talk.config.prompt_ms = 0;
-  converse (&talk, 24000, 1);
+  test_talk_converse (&talk, 24000, 1);
   answer = talk.answer;
   g_assert_cmpuint (answer->handshake_size, ==, owed[nth].handshake_size);
   test_client_send_audio (talk.client, frames * 80, 20);
@@ -146,8 +65,8 @@ test_layout (gconstpointer data)
   g_assert_cmpuint (stats.frames_sent, ==, frames_out);
   g_assert_cmpuint (moshi_standin_flavour_delay (owed[nth].flavour), ==,
       owed[nth].delay);
-  hang_up (&talk);
-  tear_down (&talk);
+  test_talk_hang_up (&talk);
+  test_talk_tear_down (&talk);
 }
 
 /* Frames come as input comes, whatever the packets: never one too many. */
@@ -160,23 +79,24 @@ test_pacing (void)
     guint ms;
     guint frames;
   } cases[] = { {10, 150, 0}, {10, 160, 1}, {20, 1600, 19}, {40, 1000, 11},
-  {60, 960, 11}, {5, 795, 8} };
+  {60, 960, 11}, {5, 795, 8}
+  };
   MoshiStandinStats stats;
-  Talk talk;
+  TestTalk talk;
   guint i;
 
   for (i = 0; i < G_N_ELEMENTS (cases); i++) {
-    set_up (&talk, MOSHI_STANDIN_KYUTAI_PY, MOSHI_STANDIN_SILENCE);
-    converse (&talk, 24000, 1);
+    test_talk_set_up (&talk, MOSHI_STANDIN_KYUTAI_PY, MOSHI_STANDIN_SILENCE);
+    test_talk_converse (&talk, 24000, 1);
     test_client_send_audio (talk.client, cases[i].ms, cases[i].packet_ms);
     g_assert_true (moshi_standin_wait (talk.server, MOSHI_STANDIN_PACKETS,
-            cases[i].ms / cases[i].packet_ms, TIMEOUT_MS));
+            cases[i].ms / cases[i].packet_ms, TEST_TIMEOUT_MS));
     test_client_wait_samples (talk.client, cases[i].frames * 1920);
     test_client_close (talk.client, 1000, NULL);
     test_client_wait_closed (talk.client);
     g_assert_cmpuint (talk.answer->pcm->len, ==, cases[i].frames * 1920);
     g_assert_cmpuint (talk.answer->close_code, ==, 1000);
-    g_assert_true (moshi_standin_wait_idle (talk.server, TIMEOUT_MS));
+    g_assert_true (moshi_standin_wait_idle (talk.server, TEST_TIMEOUT_MS));
     moshi_standin_get_stats (talk.server, &stats);
     g_assert_cmpuint (stats.samples, ==, cases[i].ms * 24);
     g_assert_cmpuint (stats.bad_granules + stats.bad_crc + stats.missing_bos
@@ -185,8 +105,8 @@ test_pacing (void)
     g_assert_cmpuint (stats.closes, ==, 1);
     g_assert_cmpuint (stats.losses, ==, 0);
     g_assert_cmpuint (stats.early_messages, ==, 0);
-    hang_up (&talk);
-    tear_down (&talk);
+    test_talk_hang_up (&talk);
+    test_talk_tear_down (&talk);
   }
 }
 
@@ -196,22 +116,22 @@ static void
 test_flush (void)
 {
   MoshiStandinStats stats;
-  Talk talk;
+  TestTalk talk;
 
-  set_up (&talk, MOSHI_STANDIN_KYUTAI_RS, MOSHI_STANDIN_SILENCE);
-  converse (&talk, 24000, 1);
+  test_talk_set_up (&talk, MOSHI_STANDIN_KYUTAI_RS, MOSHI_STANDIN_SILENCE);
+  test_talk_converse (&talk, 24000, 1);
   test_client_send_audio (talk.client, 60, 60);
   test_client_send_audio (talk.client, 20, 20);
   g_assert_true (moshi_standin_wait (talk.server, MOSHI_STANDIN_SAMPLES,
-          1920, TIMEOUT_MS));
+          1920, TEST_TIMEOUT_MS));
   moshi_standin_get_stats (talk.server, &stats);
   g_assert_cmpuint (stats.frames_in, ==, 0);
   test_client_send_audio (talk.client, 200, 20);
   test_client_wait_samples (talk.client, 1920);
   moshi_standin_get_stats (talk.server, &stats);
   g_assert_cmpuint (stats.frames_in, ==, 3);
-  hang_up (&talk);
-  tear_down (&talk);
+  test_talk_hang_up (&talk);
+  test_talk_tear_down (&talk);
 }
 
 static void
@@ -220,20 +140,20 @@ check_sweep (MoshiStandinFlavour flavour, guint rate, guint channels)
   const guint frames = 25;
   gsize n = frames * 1920 * (gsize) rate / 24000;
   gint16 *expected;
-  Talk talk;
+  TestTalk talk;
 
-  set_up (&talk, flavour, MOSHI_STANDIN_SWEEP);
+  test_talk_set_up (&talk, flavour, MOSHI_STANDIN_SWEEP);
   talk.config.seed = 11;
   talk.config.prompt_ms = 0;
-  converse (&talk, rate, channels);
+  test_talk_converse (&talk, rate, channels);
   test_client_send_audio (talk.client, (frames + 2) * 80, 40);
   test_client_wait_samples (talk.client, n);
   expected = moshi_standin_sweep_expected (flavour, 0, rate, channels, n, 11);
   g_assert_cmpmem (talk.answer->pcm->data, n * channels * 2, expected,
       n * channels * 2);
   g_free (expected);
-  hang_up (&talk);
-  tear_down (&talk);
+  test_talk_hang_up (&talk);
+  test_talk_tear_down (&talk);
 }
 
 static void
@@ -273,7 +193,7 @@ test_sweep_locate (void)
       g_assert_cmpint (ABS (off), <=, 24);
       vague += ABS (off) > 4;
     }
-    g_assert_cmpuint (vague, <=, 4);
+    g_assert_cmpuint (vague, <=, 8);
     g_free (pcm);
   }
 }
@@ -308,12 +228,12 @@ test_echo (void)
   gint16 pcm[1920];
   gint64 found;
   gdouble score;
-  Talk talk;
+  TestTalk talk;
   guint f;
   guint i;
 
-  set_up (&talk, MOSHI_STANDIN_KYUTAI_RS, MOSHI_STANDIN_ECHO);
-  converse (&talk, 24000, 1);
+  test_talk_set_up (&talk, MOSHI_STANDIN_KYUTAI_RS, MOSHI_STANDIN_ECHO);
+  test_talk_converse (&talk, 24000, 1);
   for (f = 0; f < frames; f++) {
     for (i = 0; i < 1920; i++)
       pcm[i] = 32767 * moshi_standin_sweep_value (f * 1920 + i, 0);
@@ -329,8 +249,8 @@ test_echo (void)
     g_assert_cmpint (f * 1920 - found, >=, 0);
     g_assert_cmpint (f * 1920 - found, <=, 600);
   }
-  hang_up (&talk);
-  tear_down (&talk);
+  test_talk_hang_up (&talk);
+  test_talk_tear_down (&talk);
 }
 
 static void
@@ -338,11 +258,12 @@ test_metadata (void)
 {
   JsonParser *parser = json_parser_new ();
   JsonObject *object;
-  Talk talk;
+  TestTalk talk;
 
-  set_up (&talk, MOSHI_STANDIN_KYUTAI_RS, MOSHI_STANDIN_SILENCE);
-  start (&talk);
-  call (&talk, "?text_topk=25&text_temperature=0.7&email=a%40b", 24000, 1);
+  test_talk_set_up (&talk, MOSHI_STANDIN_KYUTAI_RS, MOSHI_STANDIN_SILENCE);
+  test_talk_start (&talk);
+  test_talk_call (&talk, "?text_topk=25&text_temperature=0.7&email=a%40b",
+      24000, 1);
   test_client_wait_handshake (talk.client);
   g_assert_true (json_parser_load_from_data (parser, talk.answer->metadata,
           -1, NULL));
@@ -354,8 +275,8 @@ test_metadata (void)
   g_assert_true (json_object_has_member (object, "build_info"));
   g_assert_true (json_object_has_member (object, "instance_name"));
   g_object_unref (parser);
-  hang_up (&talk);
-  tear_down (&talk);
+  test_talk_hang_up (&talk);
+  test_talk_tear_down (&talk);
 }
 
 static void
@@ -370,17 +291,18 @@ test_query (void)
   {"?text_temperature=hot", 400}, {"?max_steps=%20", 400},
   {"?pad_mult=-0.5", 101}, {"?email=", 101}, {"?anything=else", 101},
   {"?audio_seed=18446744073709551615", 101},
-  {"?audio_seed=18446744073709551616", 400} };
+  {"?audio_seed=18446744073709551616", 400}
+  };
   gchar *value;
-  Talk talk;
+  TestTalk talk;
   guint i;
 
-  set_up (&talk, MOSHI_STANDIN_KYUTAI_RS, MOSHI_STANDIN_SILENCE);
-  start (&talk);
+  test_talk_set_up (&talk, MOSHI_STANDIN_KYUTAI_RS, MOSHI_STANDIN_SILENCE);
+  test_talk_start (&talk);
   for (i = 0; i < G_N_ELEMENTS (cases); i++) {
-    call (&talk, cases[i].query, 24000, 1);
+    test_talk_call (&talk, cases[i].query, 24000, 1);
     g_assert_cmpuint (talk.answer->status, ==, cases[i].status);
-    hang_up (&talk);
+    test_talk_hang_up (&talk);
   }
   value = moshi_standin_dup_query (talk.server, "audio_seed");
   g_assert_cmpstr (value, ==, "18446744073709551616");
@@ -391,17 +313,17 @@ test_query (void)
   value = moshi_standin_dup_header (talk.server, "upgrade");
   g_assert_cmpstr (value, ==, "websocket");
   g_free (value);
-  tear_down (&talk);
+  test_talk_tear_down (&talk);
 }
 
 static void
 test_path (void)
 {
   gchar *uri;
-  Talk talk;
+  TestTalk talk;
 
-  set_up (&talk, MOSHI_STANDIN_KYUTAI_PY, MOSHI_STANDIN_SILENCE);
-  start (&talk);
+  test_talk_set_up (&talk, MOSHI_STANDIN_KYUTAI_PY, MOSHI_STANDIN_SILENCE);
+  test_talk_start (&talk);
   uri = g_strdup_printf ("ws://127.0.0.1:%u/elsewhere",
       moshi_standin_get_port (talk.server));
   talk.client = test_client_new (uri, 24000, 1);
@@ -409,8 +331,8 @@ test_path (void)
   test_client_connect (talk.client);
   g_assert_cmpuint (talk.answer->status, ==, 404);
   g_free (uri);
-  hang_up (&talk);
-  tear_down (&talk);
+  test_talk_hang_up (&talk);
+  test_talk_tear_down (&talk);
 }
 
 static void
@@ -423,13 +345,14 @@ test_key (void)
     guint status;
   } cases[] = { {NULL, "", 403}, {"wrong", "", 403}, {NULL, "?token=x", 403},
   {"secret", "", 101}, {NULL, "?token=secret", 101},
-  {"wrong", "?token=secret", 403} };
+  {"wrong", "?token=secret", 403}
+  };
   gchar *uri;
-  Talk talk;
+  TestTalk talk;
   guint i;
 
-  set_up (&talk, MOSHI_STANDIN_SCALEWAY, MOSHI_STANDIN_SILENCE);
-  start (&talk);
+  test_talk_set_up (&talk, MOSHI_STANDIN_SCALEWAY, MOSHI_STANDIN_SILENCE);
+  test_talk_start (&talk);
   for (i = 0; i < G_N_ELEMENTS (cases); i++) {
     uri = g_strconcat (moshi_standin_get_uri (talk.server), cases[i].query,
         NULL);
@@ -439,10 +362,10 @@ test_key (void)
       test_client_set_key (talk.client, cases[i].bearer);
     test_client_connect (talk.client);
     g_assert_cmpuint (talk.answer->status, ==, cases[i].status);
-    hang_up (&talk);
+    test_talk_hang_up (&talk);
     g_free (uri);
   }
-  tear_down (&talk);
+  test_talk_tear_down (&talk);
 }
 
 static gchar *
@@ -462,14 +385,14 @@ check_text (MoshiStandinFlavour flavour, gboolean byte_fallback,
     const gchar * expected, const gchar * order)
 {
   gchar *pieces;
-  Talk talk;
+  TestTalk talk;
 
-  set_up (&talk, flavour, MOSHI_STANDIN_SILENCE);
+  test_talk_set_up (&talk, flavour, MOSHI_STANDIN_SILENCE);
   talk.config.text = "Hello caf\303\251 \342\202\254";
   talk.config.text_every = 2;
   talk.config.byte_fallback = byte_fallback;
   talk.config.prompt_ms = 0;
-  converse (&talk, 24000, 1);
+  test_talk_converse (&talk, 24000, 1);
   test_client_send_audio (talk.client, 30 * 80, 80 / 2);
   test_client_wait_samples (talk.client, 28 * 1920);
   pieces = join (talk.answer->texts);
@@ -478,8 +401,8 @@ check_text (MoshiStandinFlavour flavour, gboolean byte_fallback,
   if (order != NULL)
     g_assert_cmpmem (talk.answer->order->str, strlen (order), order,
         strlen (order));
-  hang_up (&talk);
-  tear_down (&talk);
+  test_talk_hang_up (&talk);
+  test_talk_tear_down (&talk);
 }
 
 static void
@@ -505,13 +428,13 @@ test_text (void)
 static void
 test_coloured_text (void)
 {
-  Talk talk;
+  TestTalk talk;
   guint i;
 
-  set_up (&talk, MOSHI_STANDIN_MOSHIVIS, MOSHI_STANDIN_SILENCE);
+  test_talk_set_up (&talk, MOSHI_STANDIN_MOSHIVIS, MOSHI_STANDIN_SILENCE);
   talk.config.text = "one two three";
   talk.config.text_every = 1;
-  converse (&talk, 24000, 1);
+  test_talk_converse (&talk, 24000, 1);
   test_client_send_audio (talk.client, 800, 40);
   test_client_wait_texts (talk.client, 3);
   g_assert_null (strchr (talk.answer->order->str, 'T'));
@@ -519,8 +442,8 @@ test_coloured_text (void)
   for (i = 0; i < 3; i++)
     g_assert_cmpuint (g_array_index (talk.answer->colours, guint8, i), <=, 10);
   g_assert_cmpstr (g_ptr_array_index (talk.answer->texts, 2), ==, " three");
-  hang_up (&talk);
-  tear_down (&talk);
+  test_talk_hang_up (&talk);
+  test_talk_tear_down (&talk);
 }
 
 /* The steps are counted against the clock at the slow end only: a machine
@@ -529,76 +452,130 @@ static void
 test_speed (void)
 {
   gint64 begin;
-  Talk talk;
+  TestTalk talk;
 
-  set_up (&talk, MOSHI_STANDIN_MLX, MOSHI_STANDIN_SILENCE);
+  test_talk_set_up (&talk, MOSHI_STANDIN_MLX, MOSHI_STANDIN_SILENCE);
   talk.config.speed = 8;
-  converse (&talk, 24000, 1);
+  test_talk_converse (&talk, 24000, 1);
   begin = g_get_monotonic_time ();
   test_client_send_audio (talk.client, 1600, 40);
   test_client_wait_samples (talk.client, 20 * 1920);
   g_assert_cmpint (g_get_monotonic_time () - begin, >=, 200 * 1000);
-  hang_up (&talk);
-  tear_down (&talk);
+  test_talk_hang_up (&talk);
+  test_talk_tear_down (&talk);
 }
 
 static void
 test_fast_enough (void)
 {
   gint64 begin = g_get_monotonic_time ();
-  Talk talk;
+  TestTalk talk;
 
-  set_up (&talk, MOSHI_STANDIN_KYUTAI_RS, MOSHI_STANDIN_ECHO);
-  converse (&talk, 24000, 1);
+  test_talk_set_up (&talk, MOSHI_STANDIN_KYUTAI_RS, MOSHI_STANDIN_ECHO);
+  test_talk_converse (&talk, 24000, 1);
   test_client_send_audio (talk.client, 60000, 40);
   test_client_wait_samples (talk.client, 748 * 1920);
   g_test_message ("60 s echoed in %.2f s, client included",
       (g_get_monotonic_time () - begin) / 1e6);
-  hang_up (&talk);
-  tear_down (&talk);
+  test_talk_hang_up (&talk);
+  test_talk_tear_down (&talk);
 }
 
 static void
 test_repeat_packets (void)
 {
   MoshiStandinStats stats;
-  Talk talk;
+  TestTalk talk;
 
-  set_up (&talk, MOSHI_STANDIN_KYUTAI_RS, MOSHI_STANDIN_REPEAT_PACKETS);
-  converse (&talk, 24000, 1);
+  test_talk_set_up (&talk, MOSHI_STANDIN_KYUTAI_RS,
+      MOSHI_STANDIN_REPEAT_PACKETS);
+  test_talk_converse (&talk, 24000, 1);
   test_client_send_audio (talk.client, 8000, 20);
   test_client_wait_samples (talk.client, 98 * 1920);
   moshi_standin_get_stats (talk.server, &stats);
   g_assert_cmpuint (stats.samples, ==, 8 * 24000);
   g_assert_cmpuint (stats.frames_sent, ==, 98);
-  hang_up (&talk);
-  tear_down (&talk);
+  test_talk_hang_up (&talk);
+  test_talk_tear_down (&talk);
 }
 
 static void
+send_silence (TestTalk * talk, guint ms)
+{
+  static const gint16 silence[960];
+  guint sent;
+
+  for (sent = 0; sent < ms; sent += 40)
+    test_client_send_pcm (talk->client, silence, 960);
+}
+
+/* How loud frame @nth of the answer is at its loudest. */
+static gint
+peak_of (TestTalk * talk, guint nth)
+{
+  gint peak = 0;
+  guint i;
+
+  for (i = nth * 1920; i < (nth + 1) * 1920; i++)
+    peak = MAX (peak, ABS (g_array_index (talk->answer->pcm, gint16, i)));
+  return peak;
+}
+
+/* It says how long one spoke, once one is silent, and no sooner. */
+static void
 test_talk (void)
 {
-  static const gint16 silence[1920];
   gchar *pieces;
-  Talk talk;
+  TestTalk talk;
+  gint peak = 0;
   guint i;
 
   if (!moshi_standin_can_talk ()) {
     g_test_skip ("no espeak-ng");
     return;
   }
-  set_up (&talk, MOSHI_STANDIN_KYUTAI_PY, MOSHI_STANDIN_TALK);
-  converse (&talk, 24000, 1);
+  test_talk_set_up (&talk, MOSHI_STANDIN_KYUTAI_PY, MOSHI_STANDIN_TALK);
+  test_talk_converse (&talk, 24000, 1);
   test_client_send_audio (talk.client, 3040, 40);
-  for (i = 0; i < 100; i++)
-    test_client_send_pcm (talk.client, silence, 960);
+  send_silence (&talk, 4000);
   test_client_wait_samples (talk.client, 86 * 1920);
   pieces = join (talk.answer->texts);
   g_assert_nonnull (strstr (pieces, "[ three]"));
   g_assert_nonnull (strstr (pieces, "[ I][ heard][ you][ speak]"));
   g_free (pieces);
-  hang_up (&talk);
-  tear_down (&talk);
+  for (i = 0; i < 44; i++)
+    g_assert_cmpint (peak_of (&talk, i), <, 100);
+  for (i = 44; i < 70; i++)
+    peak = MAX (peak, peak_of (&talk, i));
+  g_assert_cmpint (peak, >, 2000);
+  test_talk_hang_up (&talk);
+  test_talk_tear_down (&talk);
+}
+
+/* It holds its tongue when the user goes on. */
+static void
+test_interrupt (void)
+{
+  TestTalk talk;
+  guint i;
+
+  if (!moshi_standin_can_talk ()) {
+    g_test_skip ("no espeak-ng");
+    return;
+  }
+  test_talk_set_up (&talk, MOSHI_STANDIN_MLX, MOSHI_STANDIN_TALK);
+  test_talk_converse (&talk, 24000, 1);
+  test_client_send_audio (talk.client, 1600, 40);
+  send_silence (&talk, 1200);
+  test_client_send_audio (talk.client, 800, 40);
+  test_client_wait_samples (talk.client, 45 * 1920);
+  g_assert_cmpuint (talk.answer->texts->len, >, 0);
+  g_assert_cmpuint (talk.answer->texts->len, <, 6);
+  /* Two frames of it to be sure, one for the coders. */
+  for (i = 39; i < 45; i++)
+    g_assert_cmpint (peak_of (&talk, i), <, 100);
+  test_talk_hang_up (&talk);
+  test_talk_tear_down (&talk);
 }
 
 static void
@@ -634,6 +611,7 @@ main (int argc, char **argv)
   add ("/standin/speed", test_speed);
   add ("/standin/fast-enough", test_fast_enough);
   add ("/standin/repeat-packets", test_repeat_packets);
-  add ("/standin/talk", test_talk);
+  add ("/standin/talk/answer", test_talk);
+  add ("/standin/talk/interrupt", test_interrupt);
   return g_test_run ();
 }

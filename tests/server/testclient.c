@@ -38,6 +38,7 @@ struct _TestClient
   guint64 phase;
   OpusEncoder *encoder;
   gboolean spoil;
+  GByteArray *batch;            /* pages that go in one message */
 };
 
 /* How the kinds appear in TestAnswer.order. */
@@ -144,6 +145,21 @@ test_client_set_database (TestClient * self, GTlsDatabase * database)
   self->database = g_object_ref (database);
 }
 
+/**
+ * test_client_offer_deflate:
+ * @self: the client
+ *
+ * Offers permessage-deflate, which libsoup's clients do not do by themselves.
+ */
+void
+test_client_offer_deflate (TestClient * self)
+{
+  soup_session_add_feature_by_type (self->session,
+      SOUP_TYPE_WEBSOCKET_EXTENSION_MANAGER);
+  soup_session_add_feature_by_type (self->session,
+      SOUP_TYPE_WEBSOCKET_EXTENSION_DEFLATE);
+}
+
 static gboolean
 on_timeout (gpointer user_data)
 {
@@ -208,8 +224,7 @@ take_audio (TestClient * self, const guint8 * data, gsize size)
 static void
 take_text (TestClient * self, const guint8 * data, gsize size)
 {
-  g_ptr_array_add (self->answer.texts, g_strndup ((const gchar *) data,
-          size));
+  g_ptr_array_add (self->answer.texts, g_strndup ((const gchar *) data, size));
 }
 
 static void
@@ -307,7 +322,10 @@ test_client_connect (TestClient * self)
 void
 test_client_send (TestClient * self, gconstpointer data, gsize size)
 {
-  soup_websocket_connection_send_binary (self->ws, data, size);
+  /* The server may have closed in the middle of what a test sends. */
+  if (soup_websocket_connection_get_state (self->ws)
+      == SOUP_WEBSOCKET_STATE_OPEN)
+    soup_websocket_connection_send_binary (self->ws, data, size);
 }
 
 /**
@@ -336,8 +354,8 @@ test_client_ping (TestClient * self)
 static void
 send_pages (TestClient * self, gint64 granule, guint8 * packet, gsize size)
 {
-  GByteArray *message = g_byte_array_new ();
   static const guint8 kind = 1;
+  GByteArray *message = self->batch;
   ogg_packet op = { 0 };
   ogg_page page;
 
@@ -347,7 +365,10 @@ send_pages (TestClient * self, gint64 granule, guint8 * packet, gsize size)
   op.b_o_s = self->packet_no == 0;
   op.packetno = self->packet_no++;
   ogg_stream_packetin (&self->out, &op);
-  g_byte_array_append (message, &kind, 1);
+  if (message == NULL) {
+    message = g_byte_array_new ();
+    g_byte_array_append (message, &kind, 1);
+  }
   while (ogg_stream_flush (&self->out, &page)) {
     g_byte_array_append (message, page.header, page.header_len);
     g_byte_array_append (message, page.body, page.body_len);
@@ -355,6 +376,8 @@ send_pages (TestClient * self, gint64 granule, guint8 * packet, gsize size)
   if (self->spoil)
     message->data[message->len - 1] ^= 1;
   self->spoil = FALSE;
+  if (self->batch != NULL)
+    return;
   test_client_send (self, message->data, message->len);
   g_byte_array_unref (message);
 }
@@ -438,6 +461,67 @@ test_client_send_audio (TestClient * self, guint ms, guint packet_ms)
       pcm[i] = 8000 * sin (2 * G_PI * 440 * self->phase++ / INPUT_RATE);
     test_client_send_pcm (self, pcm, n);
   }
+}
+
+/**
+ * test_client_send_audio_at_once:
+ * @self: the client
+ * @ms: how much, in all
+ * @packet_ms: in packets of this
+ *
+ * As test_client_send_audio(), in a single message.
+ */
+void
+test_client_send_audio_at_once (TestClient * self, guint ms, guint packet_ms)
+{
+  static const guint8 kind = 1;
+  GByteArray *message = g_byte_array_new ();
+
+  g_byte_array_append (message, &kind, 1);
+  self->batch = message;
+  test_client_send_audio (self, ms, packet_ms);
+  self->batch = NULL;
+  test_client_send (self, message->data, message->len);
+  g_byte_array_unref (message);
+}
+
+/**
+ * test_client_send_raw_packet:
+ * @self: the client, that has begun its stream
+ * @packet: (array length=size): what claims to be Opus
+ * @size: in bytes
+ */
+void
+test_client_send_raw_packet (TestClient * self, const gchar * packet,
+    gsize size)
+{
+  send_pages (self, self->granule, (guint8 *) packet, size);
+}
+
+/**
+ * test_client_forget_bos:
+ * @self: the client
+ *
+ * Lets the stream begin without its headers.
+ */
+void
+test_client_forget_bos (TestClient * self)
+{
+  ogg_stream_init (&self->out, SERIAL);
+  self->out.b_o_s = 1;
+  self->out_open = TRUE;
+  self->packet_no = 2;
+}
+
+/**
+ * test_client_skip_granule:
+ * @self: the client
+ * @by: how far the granule positions are off from now on
+ */
+void
+test_client_skip_granule (TestClient * self, gint64 by)
+{
+  self->granule += by;
 }
 
 /**

@@ -35,13 +35,20 @@ void test_client_free (TestClient * self);
 const TestAnswer *test_client_get (TestClient * self);
 void test_client_set_key (TestClient * self, const gchar * key);
 void test_client_set_database (TestClient * self, GTlsDatabase * database);
+void test_client_offer_deflate (TestClient * self);
 void test_client_connect (TestClient * self);
 void test_client_send (TestClient * self, gconstpointer data, gsize size);
 void test_client_send_text (TestClient * self, const gchar * text);
 void test_client_send_audio (TestClient * self, guint ms, guint packet_ms);
 void test_client_send_pcm (TestClient * self, const gint16 * pcm,
     guint packet_samples);
+void test_client_send_audio_at_once (TestClient * self, guint ms,
+    guint packet_ms);
+void test_client_send_raw_packet (TestClient * self, const gchar * packet,
+    gsize size);
 void test_client_send_bos (TestClient * self);
+void test_client_forget_bos (TestClient * self);
+void test_client_skip_granule (TestClient * self, gint64 by);
 void test_client_spoil_next (TestClient * self);
 void test_client_ping (TestClient * self);
 void test_client_close (TestClient * self, guint code, const gchar * reason);

@@ -37,9 +37,12 @@ run_peer (gpointer data)
 
   self->stream = g_object_ref (G_IO_STREAM (self->connection));
   if (server->certificate != NULL) {
+    static const gchar *const protocols[] = { "h2", "http/1.1", NULL };
     GIOStream *tls = g_tls_server_connection_new (self->stream,
         server->certificate, NULL);
 
+    g_tls_connection_set_advertised_protocols (G_TLS_CONNECTION (tls),
+        protocols);
     g_object_unref (self->stream);
     self->stream = tls;
   }
@@ -79,8 +82,7 @@ peer_server_new_tls (PeerScript script, gpointer user_data,
     GTlsCertificate * certificate)
 {
   PeerServer *self = g_new0 (PeerServer, 1);
-  GInetAddress *loopback =
-      g_inet_address_new_loopback (G_SOCKET_FAMILY_IPV4);
+  GInetAddress *loopback = g_inet_address_new_loopback (G_SOCKET_FAMILY_IPV4);
   GSocketAddress *any = g_inet_socket_address_new (loopback, 0);
   GSocketAddress *bound = NULL;
   GError *error = NULL;
@@ -95,8 +97,7 @@ peer_server_new_tls (PeerScript script, gpointer user_data,
   g_socket_listener_add_address (self->listener, any, G_SOCKET_TYPE_STREAM,
       G_SOCKET_PROTOCOL_TCP, NULL, &bound, &error);
   g_assert_no_error (error);
-  self->port =
-      g_inet_socket_address_get_port (G_INET_SOCKET_ADDRESS (bound));
+  self->port = g_inet_socket_address_get_port (G_INET_SOCKET_ADDRESS (bound));
   self->thread = g_thread_new ("peer-server", run_server, self);
   g_object_unref (bound);
   g_object_unref (any);

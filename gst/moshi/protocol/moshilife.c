@@ -443,8 +443,7 @@ moshi_life_handle (MoshiLife * self, MoshiLifeEvent event, gint64 now,
 {
   if ((guint) event >= MOSHI_LIFE_N_EVENTS)
     return MOSHI_LIFE_DO_NOTHING;
-  if (event == MOSHI_LIFE_TIMER
-      && (self->deadline < 0 || now < self->deadline))
+  if (event == MOSHI_LIFE_TIMER && (self->deadline < 0 || now < self->deadline))
     return MOSHI_LIFE_DO_NOTHING;
   if (event == MOSHI_LIFE_FAILED || event == MOSHI_LIFE_REFUSED
       || event == MOSHI_LIFE_PEER_CLOSED)

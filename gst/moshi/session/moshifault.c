@@ -38,22 +38,17 @@ moshi_fault_free (MoshiFault * self)
 /**
  * moshi_fault_redact:
  * @self: a fault
- * @secret: (nullable): what must not be seen
+ * @secret: what must not be seen
  *
  * Takes @secret out of the message, as it is and as it looks in an address.
  */
 void
 moshi_fault_redact (MoshiFault * self, const gchar * secret)
 {
-  g_autofree gchar *escaped = NULL;
-  g_autofree gchar *once = NULL;
+  gchar *message = moshi_redact (self->error->message, secret);
 
-  if (secret == NULL || *secret == '\0')
-    return;
-  escaped = g_uri_escape_string (secret, NULL, FALSE);
-  once = moshi_redact (self->error->message, secret);
   g_free (self->error->message);
-  self->error->message = moshi_redact (once, escaped);
+  self->error->message = message;
 }
 
 /**
@@ -63,7 +58,9 @@ moshi_fault_redact (MoshiFault * self, const gchar * secret)
  * @max_chars: most characters that are kept
  *
  * Makes a peer's words fit to stand in a message: valid UTF-8, one line, no
- * control characters, bounded.
+ * control characters, bounded. What has to be cut ends with a whole word, so
+ * that no half of a credential is left, which moshi_fault_redact() would not
+ * know.
  *
  * Returns: (transfer full): the words; may be empty
  */
@@ -89,6 +86,9 @@ moshi_fault_quote (const gchar * text, gssize size, glong max_chars)
     g_string_append_unichar (out, c);
     n++;
   }
+  if (*p != '\0' && !g_unichar_isspace (g_utf8_get_char (p))
+      && strchr (out->str, ' ') != NULL)
+    g_string_truncate (out, strrchr (out->str, ' ') - out->str);
   while (out->len > 0 && out->str[out->len - 1] == ' ')
     g_string_truncate (out, out->len - 1);
   return g_string_free (out, FALSE);
@@ -120,7 +120,7 @@ static const struct
   {300, MOSHI_ERROR_CONNECT, TRUE, "The server is elsewhere",
       "put the new address into the URI"},
   {0, MOSHI_ERROR_CONNECT, TRUE,
-      "The server answered, but opened no WebSocket",
+        "The server answered, but opened no WebSocket",
       "check that the URI names a Moshi server"},
 };
 
@@ -162,6 +162,27 @@ moshi_fault_new_http (guint status, const gchar * phrase, const gchar * body,
   return self;
 }
 
+/* Why a connection failed, in words that can stand within a sentence. */
+static gchar *
+describe_reason (const GError * error)
+{
+  gchar *words;
+  gsize n;
+
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED))
+    return g_strdup ("the connection was refused");
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_HOST_UNREACHABLE)
+      || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_NETWORK_UNREACHABLE))
+    return g_strdup ("there is no way to it");
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
+    return g_strdup ("it did not answer in time");
+  words = moshi_fault_quote (error->message, -1, MAX_BODY);
+  n = strlen (words);
+  if (n > 0 && words[n - 1] == '.')
+    words[n - 1] = '\0';
+  return words;
+}
+
 /* The words for a certificate that did not pass: the most telling flag. */
 static const gchar *
 describe_certificate (GTlsCertificateFlags errors)
@@ -183,21 +204,21 @@ describe_certificate (GTlsCertificateFlags errors)
 static MoshiFault *
 new_proxy_fault (const GError * error)
 {
+  g_autofree gchar *reason = describe_reason (error);
   MoshiFault *self;
 
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_PROXY_NEED_AUTH)
       || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_PROXY_AUTH_FAILED))
-    return moshi_fault_new_http (407, NULL, error->message, NULL);
+    return moshi_fault_new_http (407, NULL, reason, NULL);
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_PROXY_NOT_ALLOWED)) {
     self = moshi_fault_new (g_error_new (MOSHI_ERROR,
             MOSHI_ERROR_NOT_AUTHORIZED, "The proxy does not allow this "
-            "connection: %s; check the proxy's rules.", error->message), TRUE);
+            "connection: %s; check the proxy's rules.", reason), TRUE);
     self->http_status = 403;
     return self;
   }
   return moshi_fault_new (g_error_new (MOSHI_ERROR, MOSHI_ERROR_CONNECT,
-          "The proxy could not connect: %s; check the proxy.",
-          error->message), FALSE);
+          "The proxy could not connect: %s; check the proxy.", reason), FALSE);
 }
 
 static gboolean
@@ -221,6 +242,8 @@ MoshiFault *
 moshi_fault_new_connect (const GError * error, GTlsCertificateFlags tls_errors,
     const gchar * host)
 {
+  g_autofree gchar *reason = describe_reason (error);
+
   if (tls_errors != 0 && error->domain == G_TLS_ERROR)
     return moshi_fault_new (g_error_new (MOSHI_ERROR, MOSHI_ERROR_CONNECT,
             "The certificate of %s %s.", host,
@@ -228,16 +251,16 @@ moshi_fault_new_connect (const GError * error, GTlsCertificateFlags tls_errors,
   if (error->domain == G_TLS_ERROR)
     return moshi_fault_new (g_error_new (MOSHI_ERROR, MOSHI_ERROR_CONNECT,
             "No secure connection to %s: %s; check whether the server wants "
-            "wss or ws.", host, error->message), FALSE);
+            "wss or ws.", host, reason), FALSE);
   if (error->domain == G_RESOLVER_ERROR)
     return moshi_fault_new (g_error_new (MOSHI_ERROR, MOSHI_ERROR_NOT_FOUND,
             "The host %s is not known: %s; check its name and the network.",
-            host, error->message), FALSE);
+            host, reason), FALSE);
   if (is_proxy_error (error))
     return new_proxy_fault (error);
   return moshi_fault_new (g_error_new (MOSHI_ERROR, MOSHI_ERROR_CONNECT,
           "Could not connect to %s: %s; check that the server runs there.",
-          host, error->message), FALSE);
+          host, reason), FALSE);
 }
 
 /* RFC 6455 section 7.4.1, those that reach us */
@@ -287,18 +310,21 @@ moshi_fault_new_close (const GError * error, guint code, const gchar * reason)
 {
   g_autofree gchar *words = moshi_fault_quote (reason ? reason : "", -1,
       MAX_BODY);
+  g_autofree gchar *cause = NULL;
   MoshiFault *self;
   GError *lost;
 
+  if (error != NULL)
+    cause = describe_reason (error);
   if (code != 1006)
     lost = g_error_new (MOSHI_ERROR, MOSHI_ERROR_LOST,
         "The server closed the connection: %u, %s%s%s; connect again for "
         "another conversation.", code, describe_close_code (code),
         *words ? ": " : "", words);
-  else if (error != NULL)
+  else if (cause != NULL)
     lost = g_error_new (MOSHI_ERROR, MOSHI_ERROR_LOST,
         "The connection was lost: %s; check the network and the server.",
-        error->message);
+        cause);
   else
     lost = g_error_new_literal (MOSHI_ERROR, MOSHI_ERROR_LOST,
         "The server dropped the connection without a word; a session limit "

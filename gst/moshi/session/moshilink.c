@@ -368,6 +368,9 @@ on_connect_done (GObject * source, GAsyncResult * result, gpointer user_data)
   } else if (!self->detached) {
     end (self, explain_attempt (self, error));
   }
+  /* libsoup may keep these for a while; they are not to find us then. */
+  g_signal_handlers_disconnect_by_data (self->message, self);
+  soup_session_remove_feature_by_type (self->session, SOUP_TYPE_LOGGER);
   g_clear_object (&self->cancellable);
   g_clear_object (&self->message);
   g_clear_object (&self->session);

@@ -225,6 +225,72 @@ plan_trust (MoshiPlan * self, GError ** error)
   return FALSE;
 }
 
+/* Whether what goes by this name, of a header or a query parameter, is most
+ * likely a credential. */
+static gboolean
+is_secret (const gchar * name)
+{
+  static const gchar *const words[] = { "auth", "key", "token", "secret",
+    "password", "cookie"
+  };
+  g_autofree gchar *lower = g_ascii_strdown (name, -1);
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (words); i++) {
+    if (strstr (lower, words[i]) != NULL)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Of "Bearer KEY" the key is the secret. What is so short that it is part of
+ * any sentence cannot be kept one. */
+static void
+add_secret (MoshiPlan * self, const gchar * value)
+{
+  const gchar *space = strrchr (value, ' ');
+
+  if (space != NULL)
+    value = space + 1;
+  if (strlen (value) >= 4)
+    g_ptr_array_add (self->secrets, g_strdup (value));
+}
+
+/* Servers repeat in their answers what they do not like. */
+static void
+collect_secrets (MoshiPlan * self)
+{
+  const MoshiSessionConfig *config = self->config;
+  g_autoptr (GUri) uri = g_uri_parse (self->url, G_URI_FLAGS_ENCODED_QUERY,
+      NULL);
+  GUriParamsIter params;
+  GHashTableIter iter;
+  gpointer key, held;
+  gchar *name, *value;
+
+  if (has_key (config))
+    add_secret (self, config->api_key);
+  if (config->proxy_pw != NULL)
+    add_secret (self, config->proxy_pw);
+  if (config->headers != NULL) {
+    g_hash_table_iter_init (&iter, config->headers);
+    while (g_hash_table_iter_next (&iter, &key, &held)) {
+      if (is_secret (key))
+        add_secret (self, held);
+    }
+  }
+  if (uri == NULL || g_uri_get_query (uri) == NULL)
+    return;
+  g_uri_params_iter_init (&params, g_uri_get_query (uri), -1, "&",
+      G_URI_PARAMS_NONE);
+  while (g_uri_params_iter_next (&params, &name, &value, NULL)) {
+    if (is_secret (name))
+      add_secret (self, value);
+    g_free (name);
+    g_free (value);
+  }
+}
+
 /**
  * moshi_plan_new:
  * @config: a configuration; copied
@@ -244,6 +310,7 @@ moshi_plan_new (const MoshiSessionConfig * config, GError ** error)
   GError *reason = NULL;
 
   self->config = moshi_session_config_copy (config);
+  self->secrets = g_ptr_array_new_with_free_func (g_free);
   if (self->config->max_message == 0)
     self->config->max_message = DEFAULT_MAX_MESSAGE;
   if (self->config->max_queue == 0)
@@ -255,6 +322,7 @@ moshi_plan_new (const MoshiSessionConfig * config, GError ** error)
       || !check_headers (self->config, error)
       || !plan_address (self, &tls, error) || !plan_trust (self, error))
     return NULL;
+  collect_secrets (self);
   self->resolver = moshi_proxy_resolver_new (config->proxy, config->proxy_id,
       config->proxy_pw, tls, &reason);
   if (reason != NULL) {
@@ -277,6 +345,7 @@ moshi_plan_free (MoshiPlan * self)
   g_free (self->host);
   g_clear_object (&self->database);
   g_clear_object (&self->resolver);
+  g_ptr_array_unref (self->secrets);
   g_free (self);
 }
 

@@ -15,6 +15,7 @@ G_BEGIN_DECLS
  * @user_agent: what to say we are
  * @database: (nullable): whom to trust
  * @resolver: (nullable): finds proxies
+ * @secrets: (element-type utf8): what no message may show
  *
  * What a configuration comes to when all of it has been checked. Immutable.
  */
@@ -28,6 +29,7 @@ typedef struct
   const gchar *user_agent;
   GTlsDatabase *database;
   GProxyResolver *resolver;
+  GPtrArray *secrets;
 } MoshiPlan;
 
 MoshiPlan *moshi_plan_new (const MoshiSessionConfig * config, GError ** error);

@@ -20,7 +20,9 @@
 /* GIO's HTTP proxy under the name of TUNNEL */
 
 #define MOSHI_TYPE_TUNNEL (moshi_tunnel_get_type ())
+/* *INDENT-OFF* */
 G_DECLARE_FINAL_TYPE (MoshiTunnel, moshi_tunnel, MOSHI, TUNNEL, GObject)
+/* *INDENT-ON* */
 
 struct _MoshiTunnel
 {
@@ -29,8 +31,10 @@ struct _MoshiTunnel
 
 static void moshi_tunnel_init_interface (GProxyInterface * iface);
 
+/* *INDENT-OFF* */
 G_DEFINE_TYPE_WITH_CODE (MoshiTunnel, moshi_tunnel, G_TYPE_OBJECT,
     G_IMPLEMENT_INTERFACE (G_TYPE_PROXY, moshi_tunnel_init_interface))
+/* *INDENT-ON* */
 
 static GIOStream *
 connect_tunnel (GProxy * self, GIOStream * connection, GProxyAddress * address,
@@ -114,8 +118,10 @@ register_tunnel (void)
 /* The desktop's resolver, with HTTP proxies under the name of TUNNEL */
 
 #define MOSHI_TYPE_DESKTOP_RESOLVER (moshi_desktop_resolver_get_type ())
+/* *INDENT-OFF* */
 G_DECLARE_FINAL_TYPE (MoshiDesktopResolver, moshi_desktop_resolver, MOSHI,
     DESKTOP_RESOLVER, GObject)
+/* *INDENT-ON* */
 
 struct _MoshiDesktopResolver
 {
@@ -125,9 +131,11 @@ struct _MoshiDesktopResolver
 static void moshi_desktop_resolver_init_interface (GProxyResolverInterface *
     iface);
 
+/* *INDENT-OFF* */
 G_DEFINE_TYPE_WITH_CODE (MoshiDesktopResolver, moshi_desktop_resolver,
     G_TYPE_OBJECT, G_IMPLEMENT_INTERFACE (G_TYPE_PROXY_RESOLVER,
         moshi_desktop_resolver_init_interface))
+/* *INDENT-ON* */
 
 static gchar **
 rename_http (gchar ** proxies)
@@ -245,15 +253,18 @@ normalize (const gchar * proxy, const gchar * user, const gchar * password,
 {
   g_autofree gchar *text = NULL;
   g_autoptr (GUri) uri = NULL;
+  const gchar *host = NULL;
   gint kind = -1;
   gint port;
 
   text = strstr (proxy, "://") != NULL ? g_strdup (proxy)
       : g_strconcat ("http://", proxy, NULL);
   uri = g_uri_parse (text, G_URI_FLAGS_HAS_PASSWORD, NULL);
-  if (uri != NULL)
+  if (uri != NULL) {
     kind = find_kind (g_uri_get_scheme (uri));
-  if (kind < 0 || g_uri_get_host (uri) == NULL || *g_uri_get_host (uri) == '\0') {
+    host = g_uri_get_host (uri);
+  }
+  if (kind < 0 || host == NULL || *host == '\0') {
     g_set_error_literal (error, MOSHI_ERROR, MOSHI_ERROR_SETTINGS,
         "The proxy is no address of an HTTP or SOCKS proxy; write it as "
         "http://host:port.");
@@ -263,7 +274,7 @@ normalize (const gchar * proxy, const gchar * user, const gchar * password,
   return g_uri_join_with_user (G_URI_FLAGS_HAS_PASSWORD, kinds[kind].gio,
       user != NULL ? user : g_uri_get_user (uri),
       password != NULL ? password : g_uri_get_password (uri), NULL,
-      g_uri_get_host (uri), port > 0 ? port : kinds[kind].port, "", NULL, NULL);
+      host, port > 0 ? port : kinds[kind].port, "", NULL, NULL);
 }
 
 static const gchar *

@@ -3,14 +3,12 @@
 
 #include "moshifault.h"
 #include "../protocol/moshimessage.h"
+#include "../protocol/moshimetadata.h"
 #include "../protocol/moshioggreader.h"
 #include "../protocol/moshiopus.h"
 
 /* Most of a server's error message that is shown, in characters. */
 #define MAX_SERVER_ERROR 1000
-
-/* Longest metadata handed on: moshi-backend's has about 1 kB. */
-#define MAX_METADATA (256 * 1024)
 
 /* What is warned of, each at most once a second. */
 typedef enum
@@ -32,6 +30,7 @@ struct _MoshiReceiver
   gboolean ready;
   gint64 warned[N_WARNINGS];    /* µs, 0 for never */
   guint barren;                 /* audio messages in a row without a packet */
+  gint64 barren_since;          /* µs, when the first of them came */
   guint64 skipped;              /* the reader's count at the last packet */
   guint64 holes;                /* likewise, at the last message */
   guint64 samples;              /* 48 kHz */
@@ -173,8 +172,8 @@ check_stream (MoshiReceiver * self, guint n, gint64 now, GError ** error)
   if (n > 0) {
     self->barren = 0;
     self->skipped = stats.skipped_bytes;
-  } else {
-    self->barren++;
+  } else if (self->barren++ == 0) {
+    self->barren_since = now;
   }
   if (stats.holes > self->holes) {
     self->holes = stats.holes;
@@ -182,8 +181,9 @@ check_stream (MoshiReceiver * self, guint n, gint64 now, GError ** error)
             MOSHI_ERROR_OGG, "Part of the server's audio was damaged or "
             "missing and was skipped."));
   }
-  if (self->barren < MOSHI_RECEIVER_MAX_BARREN
-      && stats.skipped_bytes - self->skipped <= MOSHI_RECEIVER_MAX_SKIPPED)
+  if (stats.skipped_bytes - self->skipped <= MOSHI_RECEIVER_MAX_SKIPPED
+      && (self->barren < MOSHI_RECEIVER_MAX_BARREN
+          || now - self->barren_since < MOSHI_RECEIVER_MAX_BARREN_TIME))
     return TRUE;
   g_set_error (error, MOSHI_ERROR, MOSHI_ERROR_OGG,
       "The server's audio cannot be read: the last %u messages held no Opus "
@@ -196,6 +196,7 @@ take_audio (MoshiReceiver * self, const MoshiMessage * message, gint64 now,
     GError ** error)
 {
   g_autoptr (GError) reason = NULL;
+  guint n;
 
   if (!self->ready) {
     warn (self, WARN_EARLY_AUDIO, now, g_error_new_literal (MOSHI_ERROR,
@@ -209,9 +210,10 @@ take_audio (MoshiReceiver * self, const MoshiMessage * message, gint64 now,
         "The server's audio cannot be read: %s", reason->message);
     return MOSHI_RECEIVER_FAULT;
   }
-  if (!check_stream (self, emit_packets (self, now), now, error))
+  n = emit_packets (self, now);
+  if (!check_stream (self, n, now, error))
     return MOSHI_RECEIVER_FAULT;
-  return MOSHI_RECEIVER_ANSWER;
+  return n > 0 ? MOSHI_RECEIVER_ANSWER : MOSHI_RECEIVER_NOTHING;
 }
 
 static MoshiReceiverResult
@@ -233,10 +235,10 @@ static MoshiReceiverResult
 take_metadata (MoshiReceiver * self, GBytes * bytes,
     const MoshiMessage * message, gint64 now)
 {
-  if (message->size > MAX_METADATA)
+  if (message->size > MOSHI_METADATA_MAX_SIZE)
     warn (self, WARN_METADATA, now, g_error_new (MOSHI_ERROR,
             MOSHI_ERROR_LIMIT, "The server sent metadata of more than %u "
-            "bytes; it was skipped.", MAX_METADATA));
+            "bytes; it was skipped.", MOSHI_METADATA_MAX_SIZE));
   else
     emit_payload (self, MOSHI_SESSION_METADATA, bytes, message, now);
   return MOSHI_RECEIVER_NOTHING;

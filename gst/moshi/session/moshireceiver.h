@@ -15,16 +15,24 @@ G_BEGIN_DECLS
 /**
  * MOSHI_RECEIVER_MAX_BARREN:
  *
- * Audio messages in a row that may give no packet: 5 s of the quickest server,
- * which sends one each 20 ms.
+ * Audio messages in a row that may give no packet, if they also took
+ * %MOSHI_RECEIVER_MAX_BARREN_TIME. Fewer may be one page in many pieces or the
+ * headers of a server that then thinks.
  */
-#define MOSHI_RECEIVER_MAX_BARREN 250
+#define MOSHI_RECEIVER_MAX_BARREN 50
+
+/**
+ * MOSHI_RECEIVER_MAX_BARREN_TIME:
+ *
+ * In µs.
+ */
+#define MOSHI_RECEIVER_MAX_BARREN_TIME (5 * G_USEC_PER_SEC)
 
 /**
  * MoshiReceiverResult:
  * @MOSHI_RECEIVER_NOTHING: nothing the session's life is about
  * @MOSHI_RECEIVER_HANDSHAKE: the handshake
- * @MOSHI_RECEIVER_ANSWER: audio or text
+ * @MOSHI_RECEIVER_ANSWER: text, or audio that gave a packet
  * @MOSHI_RECEIVER_FAULT: the session must end
  */
 typedef enum

@@ -6,7 +6,6 @@
 #include "moshiplan.h"
 #include "moshireceiver.h"
 #include "moshisendqueue.h"
-#include "../protocol/moshiaddress.h"
 #include "../protocol/moshimessage.h"
 #include "../protocol/moshioggwriter.h"
 
@@ -26,9 +25,9 @@
  * once it has returned.
  *
  * References. Users count `users`; the last of them stops the session. `refs`
- * keeps the memory: one for all users together, one for each command under way
- * and one from the first command until the network thread has let the
- * connection and the timer go.
+ * keeps the memory: one for all users together and one for each command under
+ * way. The connection and the timer hold none: the stop is a command, and when
+ * it is done they are gone.
  */
 
 /* How long moshi_session_stop() waits for the close frame to be on its way. */
@@ -171,12 +170,17 @@ emit_fault (MoshiSession * self, MoshiSessionEventKind kind, guint delay)
   emit (self, &event);
 }
 
+/* What is told is counted first, so that who is told sees it counted. */
 static void
 on_receiver_event (const MoshiSessionEvent * event, gpointer user_data)
 {
+  MoshiSession *self = user_data;
   MoshiSessionEvent copy = *event;
 
-  emit (user_data, &copy);
+  g_mutex_lock (&self->lock);
+  self->stats.samples_received = moshi_receiver_get_samples (self->receiver);
+  g_mutex_unlock (&self->lock);
+  emit (self, &copy);
 }
 
 /* Faults */
@@ -184,8 +188,10 @@ on_receiver_event (const MoshiSessionEvent * event, gpointer user_data)
 static void
 set_fault (MoshiSession * self, MoshiFault * fault)
 {
-  moshi_fault_redact (fault, self->plan->config->api_key);
-  moshi_fault_redact (fault, self->plan->config->proxy_pw);
+  guint i;
+
+  for (i = 0; i < self->plan->secrets->len; i++)
+    moshi_fault_redact (fault, self->plan->secrets->pdata[i]);
   g_clear_pointer (&self->fault, moshi_fault_free);
   self->fault = fault;
 }
@@ -296,10 +302,6 @@ on_link_message (MoshiLink * link, GBytes * message, gboolean is_text,
   count_received (self, message);
   result = moshi_receiver_take (self->receiver, message, is_text,
       g_get_monotonic_time (), &error);
-  g_mutex_lock (&self->lock);
-  self->stats.samples_received = moshi_receiver_get_samples (self->receiver);
-  g_mutex_unlock (&self->lock);
-
   switch (result) {
     case MOSHI_RECEIVER_HANDSHAKE:
       handle (self, MOSHI_LIFE_HANDSHAKE);
@@ -638,7 +640,11 @@ on_close (gpointer user_data)
 static gboolean
 on_restart (gpointer user_data)
 {
-  handle (user_data, MOSHI_LIFE_RESTART);
+  MoshiSession *self = user_data;
+
+  /* Whoever has asked for the end gets it. */
+  if (self->close_by < 0)
+    handle (self, MOSHI_LIFE_RESTART);
   return G_SOURCE_REMOVE;
 }
 

@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "bench.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+/* After so long a test has failed, however slow the machine is. */
+#define TOO_LONG_S 20
+#define TOO_LONG_MS (TOO_LONG_S * 1000)
+
+struct _Bench
+{
+  GstElement *pipeline;
+  GstElement *moshi;
+  gchar *description;
+
+  GMutex lock;
+  GCond cond;
+
+  /* By lock */
+  GPtrArray *messages;          /* of GstMessage, in order */
+  guint forgotten;              /* how many at the front do not count */
+  guint n_buffers;              /* that passed the pad watched */
+  GArray *output;               /* of Piece */
+  guint n_ends;                 /* EOS that passed the pads watched */
+};
+
+/* A buffer that passed the pad watched */
+typedef struct
+{
+  GstClockTime pts;
+  gsize size;
+} Piece;
+
+static const gchar *watched = "nothing";
+
+static void
+on_alarm (int number)
+{
+  static const gchar text[] = "watchdog: this takes too long: ";
+  gssize written;
+
+  written = write (STDERR_FILENO, text, sizeof text - 1);
+  written += write (STDERR_FILENO, watched, strlen (watched));
+  written += write (STDERR_FILENO, "\n", 1);
+  _exit (written > 0 ? 99 : 98);
+}
+
+/* Ends the program unless called again within a minute: for what cannot give
+ * up waiting by itself. NULL ends the watch. @what must be static. */
+void
+bench_watchdog (const gchar * what)
+{
+  watched = what ? what : "nothing";
+  signal (SIGALRM, on_alarm);
+  alarm (what ? TOO_LONG_S * 2 : 0);
+}
+
+static GstBusSyncReply
+on_message (GstBus * bus, GstMessage * message, gpointer user_data)
+{
+  Bench *self = user_data;
+
+  g_mutex_lock (&self->lock);
+  g_ptr_array_add (self->messages, gst_message_ref (message));
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+  gst_message_unref (message);
+  return GST_BUS_DROP;
+}
+
+/* Makes a pipeline as gst-launch-1.0 does. */
+Bench *
+bench_new (const gchar * format, ...)
+{
+  Bench *self = g_new0 (Bench, 1);
+  GError *error = NULL;
+  GstBus *bus;
+  va_list args;
+
+  va_start (args, format);
+  self->description = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_mutex_init (&self->lock);
+  g_cond_init (&self->cond);
+  self->messages =
+      g_ptr_array_new_with_free_func ((GDestroyNotify) gst_message_unref);
+  self->output = g_array_new (FALSE, FALSE, sizeof (Piece));
+
+  self->pipeline = gst_parse_launch (self->description, &error);
+  g_assert_no_error (error);
+  gst_object_ref_sink (self->pipeline);
+  self->moshi = gst_bin_get_by_name (GST_BIN (self->pipeline), "m");
+  g_assert_nonnull (self->moshi);
+  bus = gst_element_get_bus (self->pipeline);
+  gst_bus_set_sync_handler (bus, on_message, self, NULL);
+  gst_object_unref (bus);
+  return self;
+}
+
+void
+bench_free (Bench * self)
+{
+  GstBus *bus = gst_element_get_bus (self->pipeline);
+
+  bench_stop (self);
+  gst_bus_set_sync_handler (bus, NULL, NULL, NULL);
+  gst_object_unref (bus);
+  g_ptr_array_unref (self->messages);
+  g_array_unref (self->output);
+  gst_object_unref (self->moshi);
+  gst_object_unref (self->pipeline);
+  g_mutex_clear (&self->lock);
+  g_cond_clear (&self->cond);
+  g_free (self->description);
+  g_free (self);
+}
+
+GstElement *
+bench_get_pipeline (Bench * self)
+{
+  return self->pipeline;
+}
+
+GstElement *
+bench_get_moshi (Bench * self)
+{
+  return self->moshi;
+}
+
+/* Asks for a state; it may be reached later, but must not be refused. */
+void
+bench_set_state (Bench * self, GstState state)
+{
+  bench_watchdog (self->description);
+  g_assert_cmpint (gst_element_set_state (self->pipeline, state), !=,
+      GST_STATE_CHANGE_FAILURE);
+  bench_watchdog (NULL);
+}
+
+void
+bench_play (Bench * self)
+{
+  bench_set_state (self, GST_STATE_PLAYING);
+}
+
+void
+bench_stop (Bench * self)
+{
+  bench_watchdog (self->description);
+  g_assert_cmpint (gst_element_set_state (self->pipeline, GST_STATE_NULL), ==,
+      GST_STATE_CHANGE_SUCCESS);
+  bench_watchdog (NULL);
+}
+
+static gchar *
+describe_message (GstMessage * message)
+{
+  const GstStructure *structure = gst_message_get_structure (message);
+  gchar *text = structure ? gst_structure_to_string (structure) : NULL;
+  gchar *line = g_strdup_printf ("%s from %s: %s",
+      GST_MESSAGE_TYPE_NAME (message), GST_MESSAGE_SRC_NAME (message),
+      text ? text : "");
+
+  g_free (text);
+  return line;
+}
+
+/* All that came on the bus, in words, a line each */
+gchar *
+bench_dup_text (Bench * self)
+{
+  GString *text = g_string_new (NULL);
+  guint i;
+
+  g_mutex_lock (&self->lock);
+  for (i = 0; i < self->messages->len; i++) {
+    gchar *line = describe_message (self->messages->pdata[i]);
+
+    g_string_append_printf (text, "%s\n", line);
+    g_free (line);
+  }
+  g_mutex_unlock (&self->lock);
+  return g_string_free (text, FALSE);
+}
+
+static void
+give_up (Bench * self, const gchar * what)
+{
+  gchar *text = bench_dup_text (self);
+
+  g_error ("waited in vain for %s in\n%s\nafter\n%s", what, self->description,
+      text);
+}
+
+static gint64
+get_deadline (void)
+{
+  return g_get_monotonic_time () + TOO_LONG_S * G_TIME_SPAN_SECOND;
+}
+
+static guint
+count_locked (Bench * self, BenchMatch match, gconstpointer what)
+{
+  guint i, n = 0;
+
+  for (i = self->forgotten; i < self->messages->len; i++)
+    if (match (self->messages->pdata[i], what))
+      n++;
+  return n;
+}
+
+/* Waits for the n-th message of a kind, counted from 1. */
+void
+bench_wait (Bench * self, BenchMatch match, gconstpointer what, guint n)
+{
+  gint64 deadline = get_deadline ();
+  gboolean in_time = TRUE;
+
+  g_mutex_lock (&self->lock);
+  while (in_time && count_locked (self, match, what) < n)
+    in_time = g_cond_wait_until (&self->cond, &self->lock, deadline);
+  g_mutex_unlock (&self->lock);
+  if (!in_time)
+    give_up (self, "a message");
+}
+
+/* Waits until that many messages have come, of whatever kind. */
+void
+bench_wait_messages (Bench * self, guint n)
+{
+  gint64 deadline = get_deadline ();
+  gboolean in_time = TRUE;
+
+  g_mutex_lock (&self->lock);
+  while (in_time && self->messages->len - self->forgotten < n)
+    in_time = g_cond_wait_until (&self->cond, &self->lock, deadline);
+  g_mutex_unlock (&self->lock);
+  if (!in_time)
+    give_up (self, "messages");
+}
+
+gboolean
+bench_is_type (GstMessage * message, gconstpointer type)
+{
+  return GST_MESSAGE_TYPE (message) == *(const GstMessageType *) type;
+}
+
+/* @state: a nick, or NULL for any */
+gboolean
+bench_is_session (GstMessage * message, gconstpointer state)
+{
+  const GstStructure *structure = gst_message_get_structure (message);
+
+  return gst_message_has_name (message, "moshi-session") && (state == NULL
+      || g_str_equal (gst_structure_get_string (structure, "state"), state));
+}
+
+void
+bench_wait_eos (Bench * self)
+{
+  const GstMessageType type = GST_MESSAGE_EOS;
+
+  bench_wait (self, bench_is_type, &type, 1);
+}
+
+void
+bench_wait_session (Bench * self, const gchar * state)
+{
+  bench_wait (self, bench_is_session, state, 1);
+}
+
+guint
+bench_count (Bench * self, BenchMatch match, gconstpointer what)
+{
+  guint n;
+
+  g_mutex_lock (&self->lock);
+  n = count_locked (self, match, what);
+  g_mutex_unlock (&self->lock);
+  return n;
+}
+
+guint
+bench_count_type (Bench * self, GstMessageType type)
+{
+  return bench_count (self, bench_is_type, &type);
+}
+
+/* (transfer full): the n-th message of a type, counted from 0 */
+GstMessage *
+bench_get_nth (Bench * self, GstMessageType type, guint n)
+{
+  GstMessage *found = NULL;
+  guint i;
+
+  g_mutex_lock (&self->lock);
+  for (i = self->forgotten; i < self->messages->len && !found; i++) {
+    GstMessage *message = self->messages->pdata[i];
+
+    if (GST_MESSAGE_TYPE (message) == type && n-- == 0)
+      found = gst_message_ref (message);
+  }
+  g_mutex_unlock (&self->lock);
+  g_assert_nonnull (found);
+  return found;
+}
+
+/* The states told by moshi-session, with blanks between: "connecting ready" */
+gchar *
+bench_dup_sessions (Bench * self)
+{
+  GString *text = g_string_new (NULL);
+  guint i;
+
+  g_mutex_lock (&self->lock);
+  for (i = self->forgotten; i < self->messages->len; i++) {
+    GstMessage *message = self->messages->pdata[i];
+
+    if (bench_is_session (message, NULL))
+      g_string_append_printf (text, "%s%s", text->len ? " " : "",
+          gst_structure_get_string (gst_message_get_structure (message),
+              "state"));
+  }
+  g_mutex_unlock (&self->lock);
+  return g_string_free (text, FALSE);
+}
+
+/* The types of the progress messages, a letter each: S C E(rror) F(inished) */
+gchar *
+bench_dup_progress (Bench * self)
+{
+  GString *text = g_string_new (NULL);
+  GstProgressType type;
+  guint i;
+
+  g_mutex_lock (&self->lock);
+  for (i = self->forgotten; i < self->messages->len; i++) {
+    GstMessage *message = self->messages->pdata[i];
+
+    if (GST_MESSAGE_TYPE (message) != GST_MESSAGE_PROGRESS)
+      continue;
+    gst_message_parse_progress (message, &type, NULL, NULL);
+    g_string_append_c (text, type == GST_PROGRESS_TYPE_START ? 'S'
+        : type == GST_PROGRESS_TYPE_CONTINUE ? 'C'
+        : type == GST_PROGRESS_TYPE_COMPLETE ? 'F'
+        : type == GST_PROGRESS_TYPE_ERROR ? 'E' : 'X');
+  }
+  g_mutex_unlock (&self->lock);
+  return g_string_free (text, FALSE);
+}
+
+/* What has come so far does not count any more. */
+void
+bench_forget (Bench * self)
+{
+  g_mutex_lock (&self->lock);
+  self->forgotten = self->messages->len;
+  self->n_buffers = self->n_ends = 0;
+  g_array_set_size (self->output, 0);
+  g_mutex_unlock (&self->lock);
+}
+
+static GstPadProbeReturn
+on_event (GstPad * pad, GstPadProbeInfo * info, gpointer user_data)
+{
+  Bench *self = user_data;
+
+  if (GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info)) != GST_EVENT_EOS)
+    return GST_PAD_PROBE_OK;
+  g_mutex_lock (&self->lock);
+  self->n_ends++;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+  return GST_PAD_PROBE_OK;
+}
+
+static void
+count_ends (Bench * self, GstElement * element)
+{
+  GstPad *pad = gst_element_get_static_pad (element, "sink");
+
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, on_event, self,
+      NULL);
+  gst_object_unref (pad);
+}
+
+static GstPadProbeReturn
+on_buffer (GstPad * pad, GstPadProbeInfo * info, gpointer user_data)
+{
+  Bench *self = user_data;
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  Piece piece = { GST_BUFFER_PTS (buffer), gst_buffer_get_size (buffer) };
+
+  g_mutex_lock (&self->lock);
+  self->n_buffers++;
+  g_array_append_val (self->output, piece);
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+  return GST_PAD_PROBE_OK;
+}
+
+/* Watches what comes to the sink pad of the element of that name. */
+void
+bench_count_output (Bench * self, const gchar * name)
+{
+  GstElement *sink = gst_bin_get_by_name (GST_BIN (self->pipeline), name);
+  GstPad *pad = gst_element_get_static_pad (sink, "sink");
+
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, on_buffer, self, NULL);
+  count_ends (self, sink);
+  count_ends (self, self->moshi);
+  gst_object_unref (pad);
+  gst_object_unref (sink);
+}
+
+void
+bench_wait_output (Bench * self, guint n)
+{
+  gint64 deadline = get_deadline ();
+  gboolean in_time = TRUE;
+
+  g_mutex_lock (&self->lock);
+  while (in_time && self->n_buffers < n)
+    in_time = g_cond_wait_until (&self->cond, &self->lock, deadline);
+  g_mutex_unlock (&self->lock);
+  if (!in_time)
+    give_up (self, "output");
+}
+
+/* Waits until the stream has ended both before the element and behind it.
+ * After an error before PLAYING the pipeline posts no EOS; and an element that
+ * stops for an error of its own posts that before it sends EOS. */
+void
+bench_wait_ends (Bench * self)
+{
+  gint64 deadline = get_deadline ();
+  gboolean in_time = TRUE;
+
+  g_mutex_lock (&self->lock);
+  while (in_time && self->n_ends < 2)
+    in_time = g_cond_wait_until (&self->cond, &self->lock, deadline);
+  g_mutex_unlock (&self->lock);
+  if (!in_time)
+    give_up (self, "the ends of both streams");
+}
+
+/* Asserts that what came is contiguous to the sample. Returns its length. */
+guint
+bench_check_output (Bench * self, guint rate, guint bpf)
+{
+  guint64 samples = 0;
+  GstClockTime expected;
+  guint i;
+
+  g_mutex_lock (&self->lock);
+  for (i = 0; i < self->output->len; i++) {
+    Piece *first = &g_array_index (self->output, Piece, 0);
+    Piece *piece = first + i;
+
+    expected = first->pts + gst_util_uint64_scale_int (samples, GST_SECOND,
+        rate);
+    g_assert_cmpint (ABS (GST_CLOCK_DIFF (expected, piece->pts)), <=, 1);
+    samples += piece->size / bpf;
+  }
+  g_mutex_unlock (&self->lock);
+  return samples;
+}
+
+/* A number of `stats` */
+guint
+bench_get_stat (Bench * self, const gchar * name)
+{
+  GstStructure *stats;
+  guint value;
+
+  g_object_get (self->moshi, "stats", &stats, NULL);
+  g_assert_true (gst_structure_get_uint (stats, name, &value));
+  gst_structure_free (stats);
+  return value;
+}
+
+/* Starts a stand-in that answers as fast as it can, with a fault or none. */
+MoshiStandin *
+bench_serve (const gchar * fault, guint fault_first)
+{
+  const gchar *faults[] = { fault, NULL };
+  MoshiStandinConfig config;
+  MoshiStandin *server;
+  GError *error = NULL;
+
+  moshi_standin_config_init (&config);
+  config.faults = faults;
+  config.fault_first = fault_first;
+  config.speed = 0;
+  server = moshi_standin_new (&config, &error);
+  g_assert_no_error (error);
+  moshi_standin_start (server, &error);
+  g_assert_no_error (error);
+  return server;
+}
+
+void
+bench_serve_count (MoshiStandin * server, MoshiStandinCounter counter,
+    guint64 at_least)
+{
+  if (!moshi_standin_wait (server, counter, at_least, TOO_LONG_MS))
+    g_error ("waited in vain for the server's counter %d to be %"
+        G_GUINT64_FORMAT, counter, at_least);
+}
