@@ -100,6 +100,13 @@ GST_ELEMENT_REGISTER_DEFINE_WITH_CODE (moshi, "moshi", GST_RANK_NONE,
 
 /* --- batch or live -------------------------------------------------------- */
 
+static void
+set_upstream_latency (GstMoshi * self, GstClockTime latency)
+{
+  gst_moshi_output_set_upstream_latency (self->output, latency);
+  gst_moshi_input_set_upstream_latency (self->input, latency);
+}
+
 /* Asks upstream whether it is live. Where nobody answers (nothing is linked, or
  * it has not started) only a buffer settles that it is not. */
 static void
@@ -115,7 +122,7 @@ find_mode (GstMoshi * self, gboolean settle)
   gst_query_unref (query);
 
   if (live)
-    gst_moshi_output_set_upstream_latency (self->output, min);
+    set_upstream_latency (self, min);
   if (answered || settle) {
     GST_INFO_OBJECT (self, "upstream is %s", live ? "live" : "not live");
     gst_moshi_talk_set_mode (self->talk, live);
@@ -290,7 +297,7 @@ query_latency (GstMoshi * self, GstQuery * query)
   if (!live)
     return TRUE;
 
-  gst_moshi_output_set_upstream_latency (self->output, min);
+  set_upstream_latency (self, min);
   min += gst_moshi_output_get_latency (self->output);
   gst_query_set_latency (query, TRUE, min, GST_CLOCK_TIME_NONE);
   return TRUE;
@@ -386,10 +393,11 @@ start (GstMoshi * self)
   gboolean ret;
 
   copy_settings (self, &settings);
-  gst_moshi_talk_reset (self->talk);
+  gst_moshi_talk_reset_input (self->talk);
+  gst_moshi_talk_reset_output (self->talk);
   gst_moshi_input_start (self->input, &settings);
   gst_moshi_output_start (self->output, &settings);
-  ret = gst_moshi_call_start (self->call, &settings);
+  ret = gst_moshi_call_start (self->call, self->talk, &settings);
   gst_moshi_settings_clear (&settings);
   return ret;
 }
@@ -414,6 +422,7 @@ change_state (GstElement * element, GstStateChange transition)
         find_mode (self, FALSE);
       break;
     case GST_STATE_CHANGE_PLAYING_TO_PAUSED:
+      gst_moshi_input_set_playing (self->input, FALSE);
       gst_moshi_output_set_playing (self->output, FALSE);
       break;
     default:
@@ -424,6 +433,7 @@ change_state (GstElement * element, GstStateChange transition)
 
   switch (transition) {
     case GST_STATE_CHANGE_PAUSED_TO_PLAYING:
+      gst_moshi_input_set_playing (self->input, TRUE);
       gst_moshi_output_set_playing (self->output, TRUE);
       break;
     case GST_STATE_CHANGE_READY_TO_PAUSED:
@@ -488,11 +498,11 @@ get_property (GObject * object, guint id, GValue * value, GParamSpec * pspec)
 
   switch (id) {
     case PROP_STATS:
-      g_value_take_boxed (value, gst_moshi_stats_new (self->talk, self->call,
-              self->input, self->output));
+      g_value_take_boxed (value, gst_moshi_stats_new (self->talk,
+              gst_moshi_output_get_words (self->output)));
       return;
     case PROP_CONNECTION_STATE:
-      g_value_set_enum (value, gst_moshi_call_get_state (self->call));
+      g_value_set_enum (value, gst_moshi_talk_get_state (self->talk));
       return;
     default:
       break;
@@ -508,13 +518,13 @@ get_property (GObject * object, guint id, GValue * value, GParamSpec * pspec)
 static void
 restart (GstMoshi * self)
 {
-  gst_moshi_call_restart (self->call);
+  gst_moshi_talk_restart (self->talk);
 }
 
 static void
 flush_output (GstMoshi * self)
 {
-  gst_moshi_output_drop (self->output);
+  gst_moshi_talk_drop_output (self->talk);
 }
 
 /* Nobody connected to the signal accepts nothing. */
@@ -536,7 +546,8 @@ finalize (GObject * object)
 
   gst_moshi_call_free (self->call);
   gst_moshi_output_free (self->output);
-  gst_moshi_input_free (self->input);
+  gst_moshi_input_set_talk (self->input, NULL);
+  gst_moshi_input_unref (self->input);
   gst_moshi_talk_unref (self->talk);
   gst_moshi_settings_clear (&self->settings);
   G_OBJECT_CLASS (parent_class)->finalize (object);
@@ -682,9 +693,9 @@ gst_moshi_init (GstMoshi * self)
   self->talk = gst_moshi_talk_new ();
   add_sink_pad (self);
   add_src_pad (self);
-  self->input = gst_moshi_input_new (element, self->talk);
-  self->output = gst_moshi_output_new (element, self->srcpad, self->talk);
-  gst_moshi_output_set_input (self->output, self->input);
-  self->call = gst_moshi_call_new (element, self->talk, self->output,
-      accept_certificate);
+  self->input = gst_moshi_input_new (element);
+  gst_moshi_input_set_talk (self->input, self->talk);
+  self->output = gst_moshi_output_new (element, self->srcpad);
+  gst_moshi_output_set_talk (self->output, self->talk);
+  self->call = gst_moshi_call_new (element, accept_certificate);
 }

@@ -9,6 +9,7 @@
 #include "gstmoshicall.h"
 
 #include "gstmoshierror.h"
+#include "gstmoshischedule.h"
 #include "protocol/moshimetadata.h"
 
 GST_DEBUG_CATEGORY_STATIC (moshicall_debug);
@@ -17,52 +18,42 @@ GST_DEBUG_CATEGORY_STATIC (moshicall_debug);
 struct _GstMoshiCall
 {
   GstElement *element;          /* not owned: it owns us */
-  GstMoshiTalk *talk;
-  GstMoshiOutput *output;       /* not owned */
   GstMoshiCallCertificateFunc accept;
 
-  gint state;                   /* atomic: MoshiLifeState */
-
-  /* By talk->lock */
-  MoshiSessionStats stats;      /* of a session that has ended */
-
   /* Network thread, and whoever starts and stops while it is not */
+  GstMoshiTalk *talk;           /* from start to stop */
   gchar *uri;                   /* redacted */
+  gboolean lost;                /* a session was, and the next is not ready */
   gboolean over;                /* the end is on the bus */
 };
 
 /**
  * gst_moshi_call_new:
  * @element: whose call it is
- * @talk: where the halves meet
- * @output: (transfer none): who listens
  * @accept: asked about certificates that do not pass
  *
  * Returns: (transfer full): a call
  */
 GstMoshiCall *
-gst_moshi_call_new (GstElement * element, GstMoshiTalk * talk,
-    GstMoshiOutput * output, GstMoshiCallCertificateFunc accept)
+gst_moshi_call_new (GstElement * element, GstMoshiCallCertificateFunc accept)
 {
   GstMoshiCall *self = g_new0 (GstMoshiCall, 1);
 
   GST_DEBUG_CATEGORY_INIT (moshicall_debug, "moshicall", 0,
       "Moshi: the life of sessions");
   self->element = element;
-  self->talk = gst_moshi_talk_ref (talk);
-  self->output = output;
   self->accept = accept;
   return self;
 }
 
 /**
  * gst_moshi_call_free:
- * @self: (transfer full): a stopped call
+ * @self: (transfer full): a call
  */
 void
 gst_moshi_call_free (GstMoshiCall * self)
 {
-  gst_moshi_talk_unref (self->talk);
+  gst_moshi_call_stop (self);
   g_free (self->uri);
   g_free (self);
 }
@@ -82,13 +73,33 @@ post_element_message (GstMoshiCall * self, GstStructure * structure)
       gst_message_new_element (GST_OBJECT (self->element), structure));
 }
 
+/* Tells who listens elsewhere, in the other element of a pair, too. */
+static void
+notify_state (GstMoshiCall * self)
+{
+  GstMoshiTalk *talk = self->talk;
+  GstElement *listener = NULL;
+
+  g_mutex_lock (&talk->lock);
+  if (talk->schedule)
+    listener = gst_object_ref (talk->schedule->element);
+  g_mutex_unlock (&talk->lock);
+
+  g_object_notify (G_OBJECT (self->element), "connection-state");
+  if (listener && listener != self->element)
+    g_object_notify (G_OBJECT (listener), "connection-state");
+  gst_clear_object (&listener);
+}
+
 static void
 set_state (GstMoshiCall * self, MoshiLifeState state, guint index)
 {
   GST_INFO_OBJECT (self->element, "session %u is %s", index,
       moshi_life_state_nick (state));
-  g_atomic_int_set (&self->state, state);
-  g_object_notify (G_OBJECT (self->element), "connection-state");
+  g_mutex_lock (&self->talk->lock);
+  self->talk->state = state;
+  g_mutex_unlock (&self->talk->lock);
+  notify_state (self);
   post_element_message (self, gst_structure_new ("moshi-session",
           "state", G_TYPE_STRING, moshi_life_state_nick (state),
           "session-index", G_TYPE_UINT, index,
@@ -158,10 +169,14 @@ on_state (GstMoshiCall * self, const MoshiSessionEvent * event)
       break;
     case MOSHI_LIFE_LOST:
       gst_moshi_talk_set_ready (self->talk, FALSE);
+      self->lost = TRUE;
       break;
     case MOSHI_LIFE_CONNECTING:
       gst_moshi_talk_set_ready (self->talk, FALSE);
-      post_progress (self, GST_PROGRESS_TYPE_START, "Connecting to the server");
+      if (self->lost)
+        post_progress (self, GST_PROGRESS_TYPE_START,
+            "Connecting to the server again");
+      self->lost = FALSE;
       break;
     case MOSHI_LIFE_CLOSED:
       gst_moshi_talk_set_ready (self->talk, FALSE);
@@ -178,7 +193,7 @@ on_packet (GstMoshiCall * self, MoshiSession * session,
 {
   g_autoptr (GError) error = NULL;
 
-  if (gst_moshi_output_take_packet (self->output, event->bytes, event->time))
+  if (gst_moshi_talk_packet (self->talk, event->bytes, event->time))
     return;
 
   if (is_batch_under_way (self)) {
@@ -303,6 +318,7 @@ on_certificate (MoshiSession * session, GTlsCertificate * certificate,
 /**
  * gst_moshi_call_start:
  * @self: a stopped call
+ * @talk: (transfer none): where the halves meet
  * @settings: what the user wants
  *
  * Begins to connect; does not wait. An error of the settings is posted.
@@ -310,7 +326,8 @@ on_certificate (MoshiSession * session, GTlsCertificate * certificate,
  * Returns: %FALSE if the settings cannot be used
  */
 gboolean
-gst_moshi_call_start (GstMoshiCall * self, const GstMoshiSettings * settings)
+gst_moshi_call_start (GstMoshiCall * self, GstMoshiTalk * talk,
+    const GstMoshiSettings * settings)
 {
   g_autoptr (MoshiSessionConfig) config = NULL;
   g_autoptr (GError) error = NULL;
@@ -326,9 +343,11 @@ gst_moshi_call_start (GstMoshiCall * self, const GstMoshiSettings * settings)
     return FALSE;
   }
 
-  self->over = FALSE;
+  self->over = self->lost = FALSE;
+  self->talk = gst_moshi_talk_ref (talk);
   g_free (self->uri);
   self->uri = moshi_session_dup_redacted_uri (session);
+  post_progress (self, GST_PROGRESS_TYPE_START, "Connecting to the server");
   gst_moshi_talk_take_session (self->talk, moshi_session_ref (session));
   moshi_session_open (session);
   moshi_session_unref (session);
@@ -344,74 +363,8 @@ gst_moshi_call_start (GstMoshiCall * self, const GstMoshiSettings * settings)
 void
 gst_moshi_call_stop (GstMoshiCall * self)
 {
-  MoshiSessionStats stats;
-
-  gst_moshi_call_get_stats (self, &stats);
-  gst_moshi_talk_take_session (self->talk, NULL);
-  g_mutex_lock (&self->talk->lock);
-  self->stats = stats;
-  g_mutex_unlock (&self->talk->lock);
-  g_atomic_int_set (&self->state, MOSHI_LIFE_IDLE);
-}
-
-static MoshiSession *
-ref_session (GstMoshiCall * self)
-{
-  MoshiSession *session = NULL;
-
-  g_mutex_lock (&self->talk->lock);
-  if (self->talk->session)
-    session = moshi_session_ref (self->talk->session);
-  g_mutex_unlock (&self->talk->lock);
-  return session;
-}
-
-/**
- * gst_moshi_call_restart:
- * @self: a call
- *
- * A new conversation on a new session. What the old one has said and is not
- * played yet is dropped.
- */
-void
-gst_moshi_call_restart (GstMoshiCall * self)
-{
-  g_autoptr (MoshiSession) session = ref_session (self);
-
-  if (session == NULL)
+  if (self->talk == NULL)
     return;
-  gst_moshi_talk_set_ready (self->talk, FALSE);
-  moshi_session_restart (session);
-  gst_moshi_output_drop (self->output);
-}
-
-/**
- * gst_moshi_call_get_state:
- * @self: a call
- *
- * Returns: where the session is in its life
- */
-MoshiLifeState
-gst_moshi_call_get_state (GstMoshiCall * self)
-{
-  return g_atomic_int_get (&self->state);
-}
-
-/**
- * gst_moshi_call_get_stats:
- * @self: a call
- * @stats: (out caller-allocates): of the session, or of the last one
- */
-void
-gst_moshi_call_get_stats (GstMoshiCall * self, MoshiSessionStats * stats)
-{
-  g_autoptr (MoshiSession) session = ref_session (self);
-
-  if (session) {
-    moshi_session_get_stats (session, stats);
-  } else {
-    g_mutex_lock (&self->talk->lock);
-    *stats = self->stats;
-    g_mutex_unlock (&self->talk->lock);
-  }
+  gst_moshi_talk_take_session (self->talk, NULL);
+  g_clear_pointer (&self->talk, gst_moshi_talk_unref);
 }

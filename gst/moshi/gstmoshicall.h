@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "gstmoshioutput.h"
 #include "gstmoshisettings.h"
 #include "gstmoshitalk.h"
 
@@ -23,14 +22,11 @@ typedef struct _GstMoshiCall GstMoshiCall;
 typedef gboolean (*GstMoshiCallCertificateFunc) (GstElement * element,
     GTlsCertificate * certificate, GTlsCertificateFlags errors);
 
-GstMoshiCall *gst_moshi_call_new (GstElement * element, GstMoshiTalk * talk,
-    GstMoshiOutput * output, GstMoshiCallCertificateFunc accept);
+GstMoshiCall *gst_moshi_call_new (GstElement * element,
+    GstMoshiCallCertificateFunc accept);
 void gst_moshi_call_free (GstMoshiCall * self);
-gboolean gst_moshi_call_start (GstMoshiCall * self,
+gboolean gst_moshi_call_start (GstMoshiCall * self, GstMoshiTalk * talk,
     const GstMoshiSettings * settings);
 void gst_moshi_call_stop (GstMoshiCall * self);
-void gst_moshi_call_restart (GstMoshiCall * self);
-MoshiLifeState gst_moshi_call_get_state (GstMoshiCall * self);
-void gst_moshi_call_get_stats (GstMoshiCall * self, MoshiSessionStats * stats);
 
 G_END_DECLS

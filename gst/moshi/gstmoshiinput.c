@@ -55,10 +55,13 @@ GST_DEBUG_CATEGORY_STATIC (moshiinput_debug);
 
 struct _GstMoshiInput
 {
-  GstElement *element;          /* not owned: it owns us */
-  GstMoshiTalk *talk;
+  gatomicrefcount refs;
+  GstElement *element;          /* weak: it unsets our talk before it goes */
 
   GMutex lock;
+
+  /* Changes only while nothing streams, by lock */
+  GstMoshiTalk *talk;
 
   /* By lock */
   GstAudioInfo info;
@@ -74,6 +77,8 @@ struct _GstMoshiInput
     gfloat f32[MAX_FRAME];
   } mono;
   guint64 tail;                 /* ticks */
+  gboolean playing;             /* the element's clock runs */
+  GstClockTime upstream_latency;
 
   gboolean running;             /* origin and next are set */
   GstClockTime origin;          /* running time of tick 0 */
@@ -107,36 +112,96 @@ gst_moshi_input_get_template_caps (void)
 
 /**
  * gst_moshi_input_new:
- * @element: whom it speaks for, in logs
- * @talk: where it meets the listening half
+ * @element: whom it speaks for
  *
  * Returns: (transfer full): a speaking half
  */
 GstMoshiInput *
-gst_moshi_input_new (GstElement * element, GstMoshiTalk * talk)
+gst_moshi_input_new (GstElement * element)
 {
   GstMoshiInput *self = g_new0 (GstMoshiInput, 1);
 
   GST_DEBUG_CATEGORY_INIT (moshiinput_debug, "moshiinput", 0,
       "Moshi: the speaking half");
+  g_atomic_ref_count_init (&self->refs);
   self->element = element;
-  self->talk = gst_moshi_talk_ref (talk);
   g_mutex_init (&self->lock);
   gst_segment_init (&self->segment, GST_FORMAT_TIME);
   return self;
 }
 
 /**
- * gst_moshi_input_free:
- * @self: (transfer full): a speaking half
+ * gst_moshi_input_ref:
+ * @self: a speaking half
+ *
+ * Returns: (transfer full): @self
+ */
+GstMoshiInput *
+gst_moshi_input_ref (GstMoshiInput * self)
+{
+  g_atomic_ref_count_inc (&self->refs);
+  return self;
+}
+
+/**
+ * gst_moshi_input_unref:
+ * @self: (transfer full): a speaking half, without a talk when its element goes
  */
 void
-gst_moshi_input_free (GstMoshiInput * self)
+gst_moshi_input_unref (GstMoshiInput * self)
 {
+  if (!g_atomic_ref_count_dec (&self->refs))
+    return;
   g_clear_pointer (&self->encoder, moshi_opus_encoder_free);
-  gst_moshi_talk_unref (self->talk);
   g_mutex_clear (&self->lock);
   g_free (self);
+}
+
+/**
+ * gst_moshi_input_set_talk:
+ * @self: a speaking half to which nothing streams
+ * @talk: (transfer none) (nullable): where it meets a listening half
+ */
+void
+gst_moshi_input_set_talk (GstMoshiInput * self, GstMoshiTalk * talk)
+{
+  GstMoshiTalk *old = self->talk;
+
+  if (old)
+    gst_moshi_talk_set_input (old, NULL);
+  g_mutex_lock (&self->lock);
+  self->talk = talk ? gst_moshi_talk_ref (talk) : NULL;
+  g_mutex_unlock (&self->lock);
+  if (talk)
+    gst_moshi_talk_set_input (talk, self);
+  g_clear_pointer (&old, gst_moshi_talk_unref);
+}
+
+/**
+ * gst_moshi_input_set_upstream_latency:
+ * @self: a speaking half
+ * @latency: what upstream's live sources are late by
+ */
+void
+gst_moshi_input_set_upstream_latency (GstMoshiInput * self,
+    GstClockTime latency)
+{
+  g_mutex_lock (&self->lock);
+  self->upstream_latency = latency;
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * gst_moshi_input_set_playing:
+ * @self: a speaking half
+ * @playing: whether the element's clock runs; only then is a source late
+ */
+void
+gst_moshi_input_set_playing (GstMoshiInput * self, gboolean playing)
+{
+  g_mutex_lock (&self->lock);
+  self->playing = playing;
+  g_mutex_unlock (&self->lock);
 }
 
 /**
@@ -152,7 +217,8 @@ gst_moshi_input_start (GstMoshiInput * self, const GstMoshiSettings * settings)
   g_mutex_lock (&self->lock);
   self->frame_ticks = gst_moshi_settings_get_frame_duration (settings);
   self->tail = GST_MOSHI_MS_TO_TICKS (settings->tail);
-  self->running = FALSE;
+  self->running = self->playing = FALSE;
+  self->upstream_latency = 0;
   self->has_format = FALSE;
   self->fill_frames = 0;
   self->next = self->skip = self->padded = self->encoded = 0;
@@ -215,11 +281,14 @@ check_flow (GstMoshiTalk * talk)
   return ret;
 }
 
+/* A live output has no use for an answer twice: what came is answered. */
 static gboolean
 has_room_locked (GstMoshiTalk * talk)
 {
+  const guint64 answered = talk->live ? talk->received : talk->pushed;
+
   return talk->ready && talk->session
-      && talk->sent < talk->pushed + GST_MOSHI_WINDOW;
+      && talk->sent < answered + GST_MOSHI_WINDOW;
 }
 
 static void
@@ -272,7 +341,7 @@ send_packet (GstMoshiInput * self, GBytes * packet, guint ticks,
   g_mutex_lock (&talk->lock);
   gst_moshi_meter_heard (&talk->meter, loud, ticks,
       self->origin + gst_moshi_ticks_to_time (self->encoded));
-  if (talk->live)
+  if (talk->input_live)
     ret = send_live_locked (talk, packet, ticks);
   else
     ret = send_batch_locked (talk, packet, ticks);
@@ -507,7 +576,7 @@ is_live (GstMoshiInput * self)
   gboolean live;
 
   g_mutex_lock (&self->talk->lock);
-  live = self->talk->live;
+  live = self->talk->input_live;
   g_mutex_unlock (&self->talk->lock);
   return live;
 }
@@ -864,51 +933,47 @@ ensure_format (GstMoshiInput * self)
   self->has_format = TRUE;
 }
 
+static void
+fill_until (GstMoshiInput * self, GstClockTime running_time)
+{
+  GstClockTime at;
+  gboolean eos;
+
+  g_mutex_lock (&self->talk->lock);
+  eos = self->talk->input_eos;
+  g_mutex_unlock (&self->talk->lock);
+
+  /* A source that has ended is not waited for: its tail goes a step ahead. */
+  if (eos)
+    running_time += gst_moshi_ticks_to_time (GST_MOSHI_MODEL_FRAME);
+  else
+    running_time -= MIN (running_time, LATENESS);
+
+  ensure_format (self);
+  if (!self->running)
+    begin_run (self, 0, running_time);
+  at = self->origin + gst_moshi_ticks_to_time (self->next);
+  if (at < running_time)
+    feed_silence (self, gst_moshi_time_to_ticks (running_time - at));
+}
+
 /**
  * gst_moshi_input_fill:
  * @self: a speaking half
- * @running_time: now, less what upstream may be late by
  *
  * Live: sends silence in place of a source that is late, muted or gone. What
  * the source then still gives of that time is cut.
  */
 void
-gst_moshi_input_fill (GstMoshiInput * self, GstClockTime running_time)
+gst_moshi_input_fill (GstMoshiInput * self)
 {
-  GstClockTime at, patience;
-
-  /* A source that has ended is not waited for. */
-  g_mutex_lock (&self->talk->lock);
-  patience = self->talk->input_eos ? 0 : LATENESS;
-  g_mutex_unlock (&self->talk->lock);
+  GstClockTime now;
 
   g_mutex_lock (&self->lock);
-  ensure_format (self);
-  if (!self->running)
-    begin_run (self, 0, running_time);
-
-  at = self->origin + gst_moshi_ticks_to_time (self->next);
-  if (at + patience < running_time)
-    feed_silence (self,
-        gst_moshi_time_to_ticks (running_time - patience - at));
+  if (self->talk && self->playing) {
+    now = gst_element_get_current_running_time (self->element);
+    if (GST_CLOCK_TIME_IS_VALID (now) && now > self->upstream_latency)
+      fill_until (self, now - self->upstream_latency);
+  }
   g_mutex_unlock (&self->lock);
-}
-
-/**
- * gst_moshi_input_get_stats:
- * @self: a speaking half
- * @stats: (out caller-allocates)
- *
- * Any thread.
- */
-void
-gst_moshi_input_get_stats (GstMoshiInput * self, GstMoshiInputStats * stats)
-{
-  GstMoshiTalk *talk = self->talk;
-
-  g_mutex_lock (&talk->lock);
-  stats->unsent = gst_moshi_ticks_to_time (talk->unsent);
-  stats->filled = gst_moshi_ticks_to_time (talk->input_filled);
-  stats->trimmed = gst_moshi_ticks_to_time (talk->input_trimmed);
-  g_mutex_unlock (&talk->lock);
 }

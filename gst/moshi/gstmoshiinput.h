@@ -6,31 +6,18 @@
 
 G_BEGIN_DECLS
 
-/**
- * GstMoshiInput:
- *
- * The speaking half: what upstream gives becomes an unbroken row of Opus
- * packets on the session, silence where nothing was given.
- */
-typedef struct _GstMoshiInput GstMoshiInput;
-
-/**
- * GstMoshiInputStats:
- * @filled: silence sent in place of gaps, ns
- * @trimmed: audio not sent because its time had passed already, ns
- * @unsent: audio and silence that no session took, ns
- */
-typedef struct
-{
-  GstClockTime filled;
-  GstClockTime trimmed;
-  GstClockTime unsent;
-} GstMoshiInputStats;
+/* GstMoshiInput, the speaking half: what upstream gives becomes an unbroken row
+ * of Opus packets on the session, silence where nothing was given. */
 
 GstCaps *gst_moshi_input_get_template_caps (void);
 
-GstMoshiInput *gst_moshi_input_new (GstElement * element, GstMoshiTalk * talk);
-void gst_moshi_input_free (GstMoshiInput * self);
+GstMoshiInput *gst_moshi_input_new (GstElement * element);
+GstMoshiInput *gst_moshi_input_ref (GstMoshiInput * self);
+void gst_moshi_input_unref (GstMoshiInput * self);
+void gst_moshi_input_set_talk (GstMoshiInput * self, GstMoshiTalk * talk);
+void gst_moshi_input_set_upstream_latency (GstMoshiInput * self,
+    GstClockTime latency);
+void gst_moshi_input_set_playing (GstMoshiInput * self, gboolean playing);
 void gst_moshi_input_start (GstMoshiInput * self,
     const GstMoshiSettings * settings);
 void gst_moshi_input_set_encoder (GstMoshiInput * self, gint bitrate,
@@ -43,8 +30,6 @@ GstFlowReturn gst_moshi_input_gap (GstMoshiInput * self, GstClockTime pts,
     GstClockTime duration);
 GstFlowReturn gst_moshi_input_eos (GstMoshiInput * self);
 void gst_moshi_input_flush (GstMoshiInput * self);
-void gst_moshi_input_fill (GstMoshiInput * self, GstClockTime running_time);
-void gst_moshi_input_get_stats (GstMoshiInput * self,
-    GstMoshiInputStats * stats);
+void gst_moshi_input_fill (GstMoshiInput * self);
 
 G_END_DECLS

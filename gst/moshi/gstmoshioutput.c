@@ -6,13 +6,7 @@
  * buffers, EOS. Each turn of it asks, with the talk locked, what the next step
  * is, and takes the step with nothing locked.
  *
- * Batch: the timeline is the input's. `position` counts ticks from the run's
- * first PTS: model-delay of silence, then the answers, sample after sample, up
- * to the length of the input and its tail. The task never pushes beyond what
- * the input has reached, so that the end is exact wherever it falls.
- *
- * Live: the timeline is the running time. The playout buffer says when to play,
- * and the task waits on the pipeline's clock in between.
+ * What a step is follows from gstmoshischedule.c.
  *
  * `answered` is where the next answer stands on the input's timeline: answers
  * of a session begin where its input began.
@@ -20,85 +14,39 @@
 
 #include "gstmoshioutput.h"
 
+#include "gstmoshierror.h"
 #include "gstmoshiformat.h"
-#include "protocol/moshiplayout.h"
+#include "gstmoshischedule.h"
 
 GST_DEBUG_CATEGORY_STATIC (moshioutput_debug);
 #define GST_CAT_DEFAULT moshioutput_debug
-
-typedef enum
-{
-  STEP_NONE,
-  STEP_STOP,                    /* flushing: pause the task */
-  STEP_RUN,                     /* batch: a new run begins */
-  STEP_PLAYING,                 /* live: output begins */
-  STEP_ITEM,                    /* an item was taken out of the queue */
-  STEP_DROP,                    /* likewise, but it is not to be played */
-  STEP_PENDING,                 /* some of what is decoded can be pushed */
-  STEP_SILENCE,                 /* push silence, as planned */
-  STEP_FILL,                    /* push silence, where audio should be */
-  STEP_SLEEP,                   /* live: wait on the clock */
-  STEP_EOS,
-} StepKind;
-
-typedef struct
-{
-  StepKind kind;
-  GstMoshiItem *item;
-  guint64 ticks;                /* PENDING, SILENCE, FILL: how much */
-  GstClockTime until;           /* SLEEP: running time */
-} Step;
 
 struct _GstMoshiOutput
 {
   GstElement *element;          /* not owned: it owns us and the pad */
   GstPad *pad;
-  GstMoshiTalk *talk;
-  GstMoshiInput *input;         /* not owned, nullable: whom to keep fed, live */
+  GstMoshiTalk *talk;           /* changes only while the pad is inactive */
+  GstMoshiWords *words;
+  GstMoshiSchedule schedule;    /* by talk->lock */
 
   /* Pushing task only */
   GstMoshiFormat format;
   gboolean started;             /* stream-start is out */
   gboolean segment_sent;
   guint64 answered;             /* input ticks: where the next answer stands */
-  GstBuffer *pending;           /* batch: rendered, not all pushed */
-  guint64 pending_ticks;        /* how much of it */
-  guint64 pending_silence;      /* batch: ticks of silence instead */
+  GstBuffer *pending;           /* batch: rendered, schedule.pending left */
   gboolean discont;
-
-  /* By talk->lock */
-  guint unit;                   /* ticks of a sample of output; 0 = no caps yet */
-  gboolean whole_packets;       /* a packet is pushed when all of it may be */
-  guint run;                    /* of the talk, adopted */
-  GstClockTime base;            /* PTS of position 0 */
-  guint64 position;             /* batch: ticks pushed since base */
-  guint64 run_start;
-  GstSegment segment;
-  MoshiPlayout *playout;
-  gboolean playing;
-  gboolean live_started;
-  gboolean eos;
-  GstClockID clock_id;
-  guint64 model_delay;          /* ticks */
-  guint64 drain_timeout;        /* µs */
-  guint latency;                /* ms */
-  GstClockTime upstream_latency;
-  guint64 dropped;              /* ticks */
-  guint64 filled;               /* ticks */
-
-  GstMoshiWords *words;
 };
 
 /**
  * gst_moshi_output_new:
  * @element: whom it listens for
  * @pad: (transfer none): the src pad it pushes on
- * @talk: where it meets the speaking half
  *
  * Returns: (transfer full): a listening half
  */
 GstMoshiOutput *
-gst_moshi_output_new (GstElement * element, GstPad * pad, GstMoshiTalk * talk)
+gst_moshi_output_new (GstElement * element, GstPad * pad)
 {
   GstMoshiOutput *self = g_new0 (GstMoshiOutput, 1);
 
@@ -106,18 +54,9 @@ gst_moshi_output_new (GstElement * element, GstPad * pad, GstMoshiTalk * talk)
       "Moshi: the listening half");
   self->element = element;
   self->pad = pad;
-  self->talk = gst_moshi_talk_ref (talk);
-  self->playout = moshi_playout_new ();
   self->words = gst_moshi_words_new (element, pad);
-  gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  gst_moshi_schedule_init (&self->schedule, element);
   return self;
-}
-
-static void
-clear_pending (GstMoshiOutput * self)
-{
-  gst_clear_buffer (&self->pending);
-  self->pending_ticks = self->pending_silence = 0;
 }
 
 /**
@@ -127,24 +66,47 @@ clear_pending (GstMoshiOutput * self)
 void
 gst_moshi_output_free (GstMoshiOutput * self)
 {
-  clear_pending (self);
+  gst_moshi_output_set_talk (self, NULL);
+  gst_clear_buffer (&self->pending);
   gst_moshi_format_clear (&self->format);
   gst_moshi_words_free (self->words);
-  moshi_playout_free (self->playout);
-  gst_moshi_talk_unref (self->talk);
+  gst_moshi_schedule_clear (&self->schedule);
   g_free (self);
 }
 
 /**
- * gst_moshi_output_start:
+ * gst_moshi_output_set_talk:
  * @self: a listening half whose pad is inactive
+ * @talk: (transfer none) (nullable): where it meets a speaking half
+ */
+void
+gst_moshi_output_set_talk (GstMoshiOutput * self, GstMoshiTalk * talk)
+{
+  if (self->talk) {
+    g_mutex_lock (&self->talk->lock);
+    self->talk->schedule = NULL;
+    g_mutex_unlock (&self->talk->lock);
+    gst_moshi_talk_unref (self->talk);
+  }
+  self->talk = talk ? gst_moshi_talk_ref (talk) : NULL;
+  self->schedule.talk = talk;
+  if (talk) {
+    g_mutex_lock (&talk->lock);
+    talk->schedule = &self->schedule;
+    g_mutex_unlock (&talk->lock);
+  }
+}
+
+/**
+ * gst_moshi_output_start:
+ * @self: a listening half whose pad is inactive, with a talk
  * @settings: what the user wants
  */
 void
 gst_moshi_output_start (GstMoshiOutput * self,
     const GstMoshiSettings * settings)
 {
-  clear_pending (self);
+  gst_clear_buffer (&self->pending);
   gst_moshi_format_clear (&self->format);
   gst_moshi_words_start (self->words, settings->text_unit);
   self->started = self->segment_sent = FALSE;
@@ -152,37 +114,13 @@ gst_moshi_output_start (GstMoshiOutput * self,
   self->answered = 0;
 
   g_mutex_lock (&self->talk->lock);
-  self->unit = self->run = 0;
-  self->base = 0;
-  self->position = self->run_start = 0;
-  self->live_started = self->eos = FALSE;
-  self->dropped = self->filled = 0;
-  self->upstream_latency = 0;
-  self->model_delay = GST_MOSHI_MS_TO_TICKS (settings->model_delay);
-  self->drain_timeout = settings->drain_timeout * G_GUINT64_CONSTANT (1000);
-  self->latency = settings->latency;
-  moshi_playout_set_margin (self->playout,
-      GST_MOSHI_MS_TO_TICKS (settings->latency));
-  moshi_playout_set_offset (self->playout, 0);
-  moshi_playout_forget (self->playout);
+  gst_moshi_schedule_start_locked (&self->schedule, settings);
   g_mutex_unlock (&self->talk->lock);
 }
 
 /**
- * gst_moshi_output_set_input:
- * @self: a listening half
- * @input: (transfer none) (nullable): the speaking half of the same element,
- *     kept fed in live mode for as long as @self lives
- */
-void
-gst_moshi_output_set_input (GstMoshiOutput * self, GstMoshiInput * input)
-{
-  self->input = input;
-}
-
-/**
  * gst_moshi_output_set_latency:
- * @self: a listening half
+ * @self: a listening half with a talk
  * @latency: jitter margin of live output, ms
  *
  * Any thread. The caller posts the LATENCY message.
@@ -191,8 +129,7 @@ void
 gst_moshi_output_set_latency (GstMoshiOutput * self, guint latency)
 {
   g_mutex_lock (&self->talk->lock);
-  self->latency = latency;
-  moshi_playout_set_margin (self->playout, GST_MOSHI_MS_TO_TICKS (latency));
+  gst_moshi_schedule_set_latency_locked (&self->schedule, latency);
   g_mutex_unlock (&self->talk->lock);
 }
 
@@ -218,8 +155,7 @@ gst_moshi_output_set_upstream_latency (GstMoshiOutput * self,
     GstClockTime latency)
 {
   g_mutex_lock (&self->talk->lock);
-  self->upstream_latency = latency;
-  moshi_playout_set_offset (self->playout, gst_moshi_time_to_ticks (latency));
+  gst_moshi_schedule_set_upstream_latency_locked (&self->schedule, latency);
   g_mutex_unlock (&self->talk->lock);
 }
 
@@ -235,279 +171,20 @@ gst_moshi_output_get_latency (GstMoshiOutput * self)
   GstClockTime latency;
 
   g_mutex_lock (&self->talk->lock);
-  latency = self->latency * GST_MSECOND;
+  latency = self->schedule.latency * GST_MSECOND;
   g_mutex_unlock (&self->talk->lock);
   return latency;
 }
 
-/* --- time ------------------------------------------------------------- */
-
-static GstClockTime
-get_running_time (GstMoshiOutput * self)
-{
-  GstClockTime now = gst_element_get_current_running_time (self->element);
-
-  return GST_CLOCK_TIME_IS_VALID (now) ? now : 0;
-}
-
 static guint64
-get_position_locked (GstMoshiOutput * self)
+get_position (GstMoshiOutput * self)
 {
-  return self->talk->live ? (guint64)
-      moshi_playout_get_position (self->playout) : self->position;
-}
+  guint64 position;
 
-/* --- what to do next ---------------------------------------------------- */
-
-static void
-take_item_locked (GstMoshiOutput * self, StepKind kind, Step * step)
-{
-  step->kind = kind;
-  step->item = g_queue_pop_head (&self->talk->items);
-  self->talk->queued -= step->item->duration;
-}
-
-static gboolean
-next_is_audio_locked (GstMoshiTalk * talk)
-{
-  GstMoshiItem *item = g_queue_peek_head (&talk->items);
-
-  return item && item->duration > 0;
-}
-
-static void
-adopt_run_locked (GstMoshiOutput * self, Step * step)
-{
-  GstMoshiTalk *talk = self->talk;
-
-  self->run = talk->run;
-  self->base = talk->base;
-  self->segment = talk->segment;
-  self->run_start = talk->run_start;
-  self->position = 0;
-  step->kind = STEP_RUN;
-}
-
-/* Batch: ticks that may be pushed now; at the end, rounded to a sample. */
-static guint64
-get_room_locked (GstMoshiOutput * self)
-{
-  const guint unit = MAX (self->unit, 1);
-  guint64 limit = self->talk->run_length;
-
-  if (self->talk->input_eos)
-    limit += unit / 2;
-  limit -= limit % unit;
-  return limit > self->position ? limit - self->position : 0;
-}
-
-/* Batch: when an EOS that waits for answers gives up, or 0 if it does not */
-static gint64
-get_drain_deadline_locked (GstMoshiOutput * self)
-{
-  GstMoshiTalk *talk = self->talk;
-
-  if (!talk->input_done)
-    return 0;
-  return MAX (talk->done_time, talk->last_answer) + self->drain_timeout;
-}
-
-/* Batch: whether what is rendered can go, all of it or a part. */
-static gboolean
-can_push_pending_locked (GstMoshiOutput * self, guint64 room)
-{
-  if (!self->whole_packets || self->talk->input_eos)
-    return TRUE;
-  return room >= self->pending_ticks;
-}
-
-static void
-set_ticks (Step * step, StepKind kind, guint64 ticks)
-{
-  step->kind = kind;
-  step->ticks = ticks;
-}
-
-/* Batch: STEP_NONE means wait until something changes. */
-static void
-choose_batch_locked (GstMoshiOutput * self, Step * step)
-{
-  GstMoshiTalk *talk = self->talk;
-  guint64 room = get_room_locked (self);
-  gint64 deadline = get_drain_deadline_locked (self);
-  guint64 have;
-
-  if (talk->run != self->run) {
-    adopt_run_locked (self, step);
-  } else if (talk->items.length > 0 && !next_is_audio_locked (talk)
-      && !self->pending && self->pending_silence == 0) {
-    take_item_locked (self, STEP_ITEM, step);
-  } else if (talk->failed || (talk->input_eos && room == 0
-          && (self->run > 0 || talk->input_done))) {
-    step->kind = STEP_EOS;
-  } else if (self->run == 0 || room == 0) {
-    step->kind = STEP_NONE;
-  } else if (self->position < self->model_delay) {
-    set_ticks (step, STEP_SILENCE, MIN (room,
-            self->model_delay - self->position));
-  } else if (self->pending_silence > 0) {
-    have = MIN (room, self->pending_silence);
-    self->pending_silence -= have;
-    set_ticks (step, STEP_FILL, have);
-  } else if (self->pending) {
-    if (can_push_pending_locked (self, room))
-      set_ticks (step, STEP_PENDING, room);
-  } else if (talk->items.length > 0) {
-    take_item_locked (self, STEP_ITEM, step);
-  } else if (deadline && g_get_monotonic_time () >= deadline) {
-    set_ticks (step, STEP_FILL, room);
-  }
-}
-
-static gint64
-get_now_locked (GstMoshiOutput * self)
-{
-  return (gint64) gst_moshi_time_to_ticks (get_running_time (self));
-}
-
-/* Live: EOS goes out when the answer to the last input and its tail has been
- * played, or when nobody is there to give it. */
-static gboolean
-is_drained_locked (GstMoshiOutput * self)
-{
-  GstMoshiTalk *talk = self->talk;
-  gint64 deadline = get_drain_deadline_locked (self);
-
-  if (talk->failed)
-    return TRUE;
-  if (deadline == 0)
-    return FALSE;
-  if (!talk->ready || g_get_monotonic_time () >= deadline)
-    return TRUE;
-  return talk->received >= talk->end
-      && moshi_playout_get_queued (self->playout) == 0;
-}
-
-/* What came before PLAYING is as if it came now. */
-static void
-start_live_locked (GstMoshiOutput * self)
-{
-  gint64 now = get_now_locked (self);
-
-  self->live_started = TRUE;
-  moshi_playout_forget (self->playout);
-  moshi_playout_start (self->playout, now);
-  if (self->talk->queued > 0)
-    moshi_playout_arrive (self->playout, self->talk->queued, now);
-}
-
-static void
-choose_live_locked (GstMoshiOutput * self, Step * step)
-{
-  GstMoshiTalk *talk = self->talk;
-  GstMoshiItem *head = g_queue_peek_head (&talk->items);
-  MoshiPlayoutDecision decision;
-
-  if (!self->playing) {
-    step->kind = STEP_NONE;
-    return;
-  }
-  if (!self->live_started) {
-    start_live_locked (self);
-    step->kind = STEP_PLAYING;
-    return;
-  }
-  if (head && head->duration == 0) {
-    take_item_locked (self, STEP_ITEM, step);
-    return;
-  }
-  if (is_drained_locked (self)) {
-    step->kind = STEP_EOS;
-    return;
-  }
-
-  moshi_playout_decide (self->playout, head ? head->duration : 0,
-      get_now_locked (self), &decision);
-  switch (decision.step) {
-    case MOSHI_PLAYOUT_PLAY:
-      take_item_locked (self, STEP_ITEM, step);
-      break;
-    case MOSHI_PLAYOUT_DROP:
-      take_item_locked (self, STEP_DROP, step);
-      break;
-    case MOSHI_PLAYOUT_SILENCE:
-      set_ticks (step, STEP_SILENCE, decision.duration);
-      break;
-    case MOSHI_PLAYOUT_WAIT:
-      step->kind = STEP_SLEEP;
-      step->until = gst_moshi_ticks_to_time (decision.until);
-      break;
-  }
-}
-
-/* Waits until there is something to do and says what. */
-static void
-choose_step_locked (GstMoshiOutput * self, Step * step)
-{
-  GstMoshiTalk *talk = self->talk;
-
-  step->kind = STEP_NONE;
-  step->item = NULL;
-  while (step->kind == STEP_NONE) {
-    if (talk->output_flushing || self->eos) {
-      step->kind = STEP_STOP;
-      return;
-    }
-    if (talk->failed && !talk->known)
-      step->kind = STEP_EOS;
-    else if (talk->known && talk->live)
-      choose_live_locked (self, step);
-    else
-      choose_batch_locked (self, step);
-
-    if (step->kind == STEP_NONE) {
-      gint64 deadline = get_drain_deadline_locked (self);
-
-      if (deadline)
-        g_cond_wait_until (&talk->cond, &talk->lock, deadline);
-      else
-        g_cond_wait (&talk->cond, &talk->lock);
-    }
-  }
-}
-
-/* Live: waits on the pipeline's clock; woken early by wake_locked(). */
-static void
-sleep_until_locked (GstMoshiOutput * self, GstClockTime running_time)
-{
-  GstMoshiTalk *talk = self->talk;
-  GstClock *clock = gst_element_get_clock (self->element);
-  GstClockID id;
-
-  if (clock == NULL) {
-    /* Not yet given one: the change to PLAYING that does wakes us. */
-    self->playing = FALSE;
-    return;
-  }
-  id = gst_clock_new_single_shot_id (clock,
-      gst_element_get_base_time (self->element) + running_time);
-  self->clock_id = id;
-  g_mutex_unlock (&talk->lock);
-
-  gst_clock_id_wait (id, NULL);
-
-  g_mutex_lock (&talk->lock);
-  self->clock_id = NULL;
-  gst_clock_id_unref (id);
-  gst_object_unref (clock);
-}
-
-static void
-wake_locked (GstMoshiOutput * self)
-{
-  if (self->clock_id)
-    gst_clock_id_unschedule (self->clock_id);
-  g_cond_broadcast (&self->talk->cond);
+  g_mutex_lock (&self->talk->lock);
+  position = gst_moshi_schedule_get_position_locked (&self->schedule);
+  g_mutex_unlock (&self->talk->lock);
+  return position;
 }
 
 /* --- pushing ------------------------------------------------------------- */
@@ -543,8 +220,8 @@ negotiate (GstMoshiOutput * self)
   }
 
   g_mutex_lock (&self->talk->lock);
-  self->unit = gst_moshi_format_get_unit (&self->format);
-  self->whole_packets = self->format.opus;
+  self->schedule.unit = gst_moshi_format_get_unit (&self->format);
+  self->schedule.whole_packets = self->format.opus;
   g_mutex_unlock (&self->talk->lock);
   return TRUE;
 }
@@ -552,16 +229,12 @@ negotiate (GstMoshiOutput * self)
 static void
 push_segment (GstMoshiOutput * self)
 {
-  guint64 position;
+  const GstSegment *segment = &self->schedule.segment;
 
-  g_mutex_lock (&self->talk->lock);
-  position = get_position_locked (self);
-  g_mutex_unlock (&self->talk->lock);
-
-  gst_pad_push_event (self->pad, gst_event_new_segment (&self->segment));
+  gst_pad_push_event (self->pad, gst_event_new_segment (segment));
   self->segment_sent = TRUE;
-  gst_moshi_words_set_segment (self->words, &self->segment, self->base,
-      position);
+  gst_moshi_words_set_segment (self->words, segment, self->schedule.base,
+      get_position (self));
 }
 
 /* Sends what has to stand before the next buffer. */
@@ -570,7 +243,7 @@ prepare (GstMoshiOutput * self)
 {
   if (!self->started)
     push_stream_start (self);
-  if ((gst_pad_check_reconfigure (self->pad) || self->unit == 0)
+  if ((gst_pad_check_reconfigure (self->pad) || self->schedule.unit == 0)
       && !negotiate (self)) {
     gst_pad_mark_reconfigure (self->pad);
     if (GST_PAD_IS_FLUSHING (self->pad))
@@ -585,12 +258,24 @@ prepare (GstMoshiOutput * self)
 
 /* Batch: what is pushed makes room for input. */
 static void
-count_pushed_locked (GstMoshiOutput * self, guint64 ticks)
+count_pushed (GstMoshiOutput * self, guint64 ticks)
 {
-  self->position += ticks;
-  if (self->position > self->model_delay)
-    self->talk->pushed = self->run_start + self->position - self->model_delay;
-  g_cond_broadcast (&self->talk->cond);
+  GstMoshiSchedule *schedule = &self->schedule;
+  GstMoshiTalk *talk = self->talk;
+
+  g_mutex_lock (&talk->lock);
+  schedule->position += ticks;
+  if (schedule->position > schedule->model_delay)
+    talk->pushed = schedule->run_start + schedule->position
+        - schedule->model_delay;
+  g_cond_broadcast (&talk->cond);
+  g_mutex_unlock (&talk->lock);
+}
+
+static GstClockTime
+position_to_pts (GstMoshiOutput * self, guint64 position)
+{
+  return self->schedule.base + gst_moshi_ticks_to_time (position);
 }
 
 /* Stamps and pushes a buffer of the given ticks at `position`, which moves on
@@ -599,12 +284,12 @@ static GstFlowReturn
 push_buffer (GstMoshiOutput * self, GstBuffer * buffer, guint64 position,
     guint64 ticks)
 {
-  GstClockTime pts = self->base + gst_moshi_ticks_to_time (position);
+  GstClockTime pts = position_to_pts (self, position);
   GstFlowReturn ret;
 
   GST_BUFFER_PTS (buffer) = pts;
   GST_BUFFER_DURATION (buffer) =
-      self->base + gst_moshi_ticks_to_time (position + ticks) - pts;
+      position_to_pts (self, position + ticks) - pts;
   if (self->discont)
     GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
   self->discont = FALSE;
@@ -613,11 +298,8 @@ push_buffer (GstMoshiOutput * self, GstBuffer * buffer, guint64 position,
   if (ret == GST_FLOW_NOT_LINKED && gst_moshi_words_has_pad (self->words))
     ret = GST_FLOW_OK;          /* somebody wants the words alone */
 
-  if (!self->talk->live) {
-    g_mutex_lock (&self->talk->lock);
-    count_pushed_locked (self, ticks);
-    g_mutex_unlock (&self->talk->lock);
-  }
+  if (!self->talk->live)
+    count_pushed (self, ticks);
   gst_moshi_words_advance (self->words, position + ticks);
   return ret;
 }
@@ -628,6 +310,8 @@ push_silence (GstMoshiOutput * self, guint64 position, guint64 ticks)
   GstFlowReturn ret = GST_FLOW_OK;
   guint64 made;
 
+  /* What was planned before the rate was known may not be whole samples. */
+  ticks -= ticks % self->schedule.unit;
   while (ticks > 0 && ret == GST_FLOW_OK) {
     GstBuffer *buffer =
         gst_moshi_format_silence (&self->format, ticks, &made);
@@ -647,8 +331,9 @@ render (GstMoshiOutput * self, const GstMoshiItem * item, guint64 position)
   GstBuffer *buffer = gst_moshi_format_render (&self->format, item->bytes,
       item->duration, &error);
   gboolean loud = gst_moshi_format_is_loud (&self->format, buffer);
-  GstClockTime start = gst_segment_to_running_time (&self->segment,
-      GST_FORMAT_TIME, self->base + gst_moshi_ticks_to_time (position));
+  GstClockTime start = gst_segment_to_running_time
+      (&self->schedule.segment, GST_FORMAT_TIME, position_to_pts (self,
+          position));
 
   if (error)
     GST_WARNING_OBJECT (self->element, "silence for a packet: %s",
@@ -656,7 +341,7 @@ render (GstMoshiOutput * self, const GstMoshiItem * item, guint64 position)
   g_mutex_lock (&self->talk->lock);
   gst_moshi_meter_said (&self->talk->meter, loud, item->duration, start);
   if (error)
-    self->filled += item->duration;
+    self->talk->output_filled += item->duration;
   g_mutex_unlock (&self->talk->lock);
   return buffer;
 }
@@ -667,44 +352,50 @@ render (GstMoshiOutput * self, const GstMoshiItem * item, guint64 position)
 static GstFlowReturn
 take_batch_packet (GstMoshiOutput * self, const GstMoshiItem * item)
 {
-  guint64 begin = self->answered;
-  guint64 position = self->model_delay
-      + (begin > self->run_start ? begin - self->run_start : 0);
-  GstBuffer *buffer = render (self, item, position);
+  GstMoshiSchedule *schedule = &self->schedule;
+  const guint64 start = schedule->run_start;
+  const guint64 begin = self->answered;
+  const guint64 end = begin + item->duration;
+  GstBuffer *buffer = render (self, item, schedule->model_delay
+      + (begin > start ? begin - start : 0));
 
-  self->answered += item->duration;
-  if (begin >= self->run_start) {
+  self->answered = end;
+  g_mutex_lock (&self->talk->lock);
+  if (begin >= start) {
     self->pending = buffer;
-    self->pending_ticks = item->duration;
-  } else {
-    gst_buffer_unref (buffer);
-    if (self->answered > self->run_start)
-      self->pending_silence = self->answered - self->run_start;
+    schedule->pending = item->duration;
+  } else if (end > start) {
+    schedule->pending_silence = end - start;
   }
+  g_mutex_unlock (&self->talk->lock);
+
+  if (begin < start)
+    gst_buffer_unref (buffer);
   return GST_FLOW_OK;
 }
 
 static GstFlowReturn
 push_pending (GstMoshiOutput * self, guint64 ticks)
 {
-  guint64 left = self->pending_ticks;
+  guint64 left = self->schedule.pending;
+  guint64 position = get_position (self);
   GstBuffer *buffer;
 
   ticks = MIN (ticks, left);
-  buffer = gst_moshi_format_split (&self->format, &self->pending,
-      &self->pending_ticks, ticks);
-  return push_buffer (self, buffer, self->position, ticks);
+  buffer = gst_moshi_format_split (&self->format, &self->pending, &left,
+      ticks);
+  g_mutex_lock (&self->talk->lock);
+  self->schedule.pending = left;
+  g_mutex_unlock (&self->talk->lock);
+  return push_buffer (self, buffer, position, ticks);
 }
 
 /* Live: the playout has moved the position past the packet. */
 static GstFlowReturn
 push_live_packet (GstMoshiOutput * self, const GstMoshiItem * item)
 {
-  guint64 position;
+  guint64 position = get_position (self) - item->duration;
 
-  g_mutex_lock (&self->talk->lock);
-  position = get_position_locked (self) - item->duration;
-  g_mutex_unlock (&self->talk->lock);
   return push_buffer (self, render (self, item, position), position,
       item->duration);
 }
@@ -716,36 +407,29 @@ push_live_packet (GstMoshiOutput * self, const GstMoshiItem * item)
 static void
 take_session (GstMoshiOutput * self, const GstMoshiItem * item)
 {
-  guint64 position;
+  GstMoshiSchedule *schedule = &self->schedule;
+  guint64 from;
 
   g_mutex_lock (&self->talk->lock);
-  position = get_position_locked (self);
-  if (!self->talk->live && self->run > 0) {
-    guint64 from = MAX (self->answered, self->run_start);
-
-    if (item->start > from)
-      self->pending_silence = item->start - from;
-  }
+  from = MAX (self->answered, schedule->run_start);
+  if (!self->talk->live && schedule->run > 0 && item->start > from)
+    schedule->pending_silence = item->start - from;
   g_mutex_unlock (&self->talk->lock);
 
   self->answered = item->start;
   gst_moshi_format_reset (&self->format);
-  gst_moshi_words_finish (self->words, position);
+  gst_moshi_words_finish (self->words, get_position (self));
   gst_moshi_words_set_session (self->words, item->index);
 }
 
 static void
 take_text (GstMoshiOutput * self, const GstMoshiItem * item)
 {
-  guint64 position;
-
   /* Batch: an answer to what was flushed away */
-  if (!self->talk->live && self->answered < self->run_start)
+  if (!self->talk->live && self->answered < self->schedule.run_start)
     return;
-  g_mutex_lock (&self->talk->lock);
-  position = get_position_locked (self);
-  g_mutex_unlock (&self->talk->lock);
-  gst_moshi_words_push (self->words, item->bytes, item->color, position);
+  gst_moshi_words_push (self->words, item->bytes, item->color,
+      get_position (self));
 }
 
 static GstFlowReturn
@@ -773,43 +457,48 @@ take_item (GstMoshiOutput * self, const GstMoshiItem * item)
 static GstFlowReturn
 begin_run (GstMoshiOutput * self)
 {
-  clear_pending (self);
+  gst_clear_buffer (&self->pending);
   self->segment_sent = FALSE;
   self->discont = TRUE;
   gst_moshi_words_reset (self->words);
   return GST_FLOW_OK;
 }
 
-static GstFlowReturn
-begin_live (GstMoshiOutput * self)
-{
-  gst_segment_init (&self->segment, GST_FORMAT_TIME);
-  self->base = 0;
-  return GST_FLOW_OK;
-}
-
-/* Answers that do not come: batch output keeps its length all the same. */
+/* Silence in batch where answers should be: its length holds all the same. */
 static GstFlowReturn
 fill (GstMoshiOutput * self, guint64 ticks)
 {
   g_mutex_lock (&self->talk->lock);
-  self->filled += ticks;
+  self->talk->output_filled += ticks;
   g_mutex_unlock (&self->talk->lock);
-  return push_silence (self, self->position, ticks);
+  return push_silence (self, get_position (self), ticks);
 }
 
+/* The answers did not come within drain-timeout. */
+static GstFlowReturn
+give_up (GstMoshiOutput * self, guint64 ticks)
+{
+  g_autoptr (GError) error = g_error_new (MOSHI_ERROR, MOSHI_ERROR_LOST,
+      "The server has not answered the last %.2f s in time; silence is in "
+      "their place. A longer drain-timeout may help.",
+      gst_moshi_ticks_to_time (ticks) / (gdouble) GST_SECOND);
+
+  gst_moshi_warning_post (self->element, error, NULL);
+  return fill (self, ticks);
+}
+
+/* Live the playout has moved the position past the silence. */
 static GstFlowReturn
 push_planned_silence (GstMoshiOutput * self, guint64 ticks)
 {
-  guint64 position;
+  guint64 position = get_position (self);
 
-  g_mutex_lock (&self->talk->lock);
-  position = get_position_locked (self);
   if (self->talk->live) {
     position -= ticks;
-    self->filled += ticks;
+    g_mutex_lock (&self->talk->lock);
+    self->talk->output_filled += ticks;
+    g_mutex_unlock (&self->talk->lock);
   }
-  g_mutex_unlock (&self->talk->lock);
   return push_silence (self, position, ticks);
 }
 
@@ -817,7 +506,7 @@ static GstFlowReturn
 drop_packet (GstMoshiOutput * self, const GstMoshiItem * item)
 {
   g_mutex_lock (&self->talk->lock);
-  self->dropped += item->duration;
+  self->talk->output_dropped += item->duration;
   g_mutex_unlock (&self->talk->lock);
   return GST_FLOW_OK;
 }
@@ -827,39 +516,35 @@ static GstFlowReturn
 finish (GstMoshiOutput * self)
 {
   GstMoshiTalk *talk = self->talk;
-  MoshiSession *session = NULL;
-  guint64 position;
+  g_autoptr (MoshiSession) session = NULL;
 
   prepare (self);
   g_mutex_lock (&talk->lock);
-  self->eos = TRUE;
-  position = get_position_locked (self);
+  self->schedule.eos = TRUE;
   if (talk->session)
     session = moshi_session_ref (talk->session);
   g_mutex_unlock (&talk->lock);
-  gst_moshi_words_finish (self->words, position);
 
-  if (session) {
+  gst_moshi_words_finish (self->words, get_position (self));
+  if (session)
     moshi_session_close (session);
-    moshi_session_unref (session);
-  }
-
   GST_INFO_OBJECT (self->element, "all is out: EOS");
   gst_pad_push_event (self->pad, gst_event_new_eos ());
   return GST_FLOW_EOS;
 }
 
 static gboolean
-pushes (const Step * step)
+pushes (const GstMoshiStep * step)
 {
-  return step->kind == STEP_SILENCE || step->kind == STEP_FILL
-      || step->kind == STEP_PENDING || (step->kind == STEP_ITEM
+  return step->kind == GST_MOSHI_STEP_SILENCE || step->kind == GST_MOSHI_STEP_FILL
+      || step->kind == GST_MOSHI_STEP_GIVE_UP
+      || step->kind == GST_MOSHI_STEP_PENDING || (step->kind == GST_MOSHI_STEP_ITEM
       && (step->item->duration > 0
           || step->item->kind == GST_MOSHI_ITEM_TEXT));
 }
 
 static GstFlowReturn
-take_step (GstMoshiOutput * self, const Step * step)
+take_step (GstMoshiOutput * self, const GstMoshiStep * step)
 {
   GstFlowReturn ret = GST_FLOW_OK;
 
@@ -869,26 +554,27 @@ take_step (GstMoshiOutput * self, const Step * step)
     return ret;
 
   switch (step->kind) {
-    case STEP_RUN:
+    case GST_MOSHI_STEP_RUN:
       return begin_run (self);
-    case STEP_PLAYING:
-      return begin_live (self);
-    case STEP_ITEM:
+    case GST_MOSHI_STEP_ITEM:
       return take_item (self, step->item);
-    case STEP_DROP:
+    case GST_MOSHI_STEP_DROP:
       return drop_packet (self, step->item);
-    case STEP_PENDING:
+    case GST_MOSHI_STEP_PENDING:
       return push_pending (self, step->ticks);
-    case STEP_SILENCE:
+    case GST_MOSHI_STEP_SILENCE:
       return push_planned_silence (self, step->ticks);
-    case STEP_FILL:
+    case GST_MOSHI_STEP_FILL:
       return fill (self, step->ticks);
-    case STEP_EOS:
+    case GST_MOSHI_STEP_GIVE_UP:
+      return give_up (self, step->ticks);
+    case GST_MOSHI_STEP_EOS:
       return finish (self);
-    case STEP_STOP:
+    case GST_MOSHI_STEP_STOP:
       return GST_FLOW_FLUSHING;
-    case STEP_NONE:
-    case STEP_SLEEP:
+    case GST_MOSHI_STEP_NONE:
+    case GST_MOSHI_STEP_PLAYING:
+    case GST_MOSHI_STEP_SLEEP:
       break;
   }
   return ret;
@@ -898,30 +584,35 @@ take_step (GstMoshiOutput * self, const Step * step)
 static void
 keep_fed (GstMoshiOutput * self)
 {
-  GstClockTime now, late;
-  gboolean due;
+  GstMoshiInput *input = NULL;
 
   g_mutex_lock (&self->talk->lock);
-  due = self->input && self->talk->live && self->live_started
-      && self->playing;
-  late = self->upstream_latency;
+  if (self->talk->input && self->talk->live && self->schedule.started
+      && self->schedule.playing)
+    input = gst_moshi_input_ref (self->talk->input);
   g_mutex_unlock (&self->talk->lock);
-  if (!due)
-    return;
 
-  now = get_running_time (self);
-  if (now > late)
-    gst_moshi_input_fill (self->input, now - late);
+  if (input) {
+    gst_moshi_input_fill (input);
+    gst_moshi_input_unref (input);
+  }
 }
 
 static void
 stop_pushing (GstMoshiOutput * self, GstFlowReturn ret)
 {
+  gboolean enough;
+
   g_mutex_lock (&self->talk->lock);
   if (!self->talk->output_flushing)
     self->talk->flow = ret;
+  enough = ret == GST_FLOW_EOS && !self->schedule.eos;
   g_cond_broadcast (&self->talk->cond);
   g_mutex_unlock (&self->talk->lock);
+
+  /* Downstream wants no more, and waits for the event that says so. */
+  if (enough)
+    finish (self);
 
   GST_INFO_OBJECT (self->element, "pushing pauses: %s",
       gst_flow_get_name (ret));
@@ -939,14 +630,14 @@ push_next (gpointer user_data)
 {
   GstMoshiOutput *self = user_data;
   GstFlowReturn ret;
-  Step step = { STEP_NONE, };
+  GstMoshiStep step = { GST_MOSHI_STEP_NONE, };
 
   keep_fed (self);
 
   g_mutex_lock (&self->talk->lock);
-  choose_step_locked (self, &step);
-  if (step.kind == STEP_SLEEP)
-    sleep_until_locked (self, step.until);
+  gst_moshi_schedule_choose_locked (&self->schedule, &step);
+  if (step.kind == GST_MOSHI_STEP_SLEEP)
+    gst_moshi_schedule_sleep_locked (&self->schedule, step.until);
   g_mutex_unlock (&self->talk->lock);
 
   ret = take_step (self, &step);
@@ -988,8 +679,8 @@ void
 gst_moshi_output_set_playing (GstMoshiOutput * self, gboolean playing)
 {
   g_mutex_lock (&self->talk->lock);
-  self->playing = playing;
-  wake_locked (self);
+  self->schedule.playing = playing;
+  gst_moshi_schedule_wake_locked (&self->schedule);
   g_mutex_unlock (&self->talk->lock);
 }
 
@@ -1005,7 +696,7 @@ gst_moshi_output_flush_start (GstMoshiOutput * self)
 {
   gst_moshi_talk_set_output_flushing (self->talk, TRUE);
   g_mutex_lock (&self->talk->lock);
-  wake_locked (self);
+  gst_moshi_schedule_wake_locked (&self->schedule);
   g_mutex_unlock (&self->talk->lock);
 }
 
@@ -1020,85 +711,16 @@ void
 gst_moshi_output_flush_stop (GstMoshiOutput * self, gboolean restart)
 {
   gst_pad_pause_task (self->pad);
-  clear_pending (self);
+  gst_clear_buffer (&self->pending);
   self->segment_sent = FALSE;
   self->discont = TRUE;
   gst_moshi_words_reset (self->words);
 
   g_mutex_lock (&self->talk->lock);
-  self->eos = FALSE;
-  self->live_started = FALSE;
+  gst_moshi_schedule_restart_locked (&self->schedule);
   g_mutex_unlock (&self->talk->lock);
 
   gst_moshi_talk_set_output_flushing (self->talk, FALSE);
   if (restart)
     gst_pad_start_task (self->pad, push_next, self, NULL);
-}
-
-/**
- * gst_moshi_output_take_packet:
- * @self: a listening half
- * @packet: (transfer none): an Opus packet of the server
- * @time: when it came, monotonic µs
- *
- * Network thread.
- *
- * Returns: %FALSE if there is no room: nobody pushes, or the server says more
- *     than it was asked. The packet is dropped and counted
- */
-gboolean
-gst_moshi_output_take_packet (GstMoshiOutput * self, GBytes * packet,
-    gint64 time)
-{
-  GstMoshiTalk *talk = self->talk;
-  guint duration;
-
-  g_mutex_lock (&talk->lock);
-  duration = gst_moshi_talk_add_packet_locked (talk, packet, time);
-  if (duration > 0 && self->live_started) {
-    moshi_playout_arrive (self->playout, duration, get_now_locked (self));
-    if (self->latency == 0)
-      wake_locked (self);
-  }
-  g_mutex_unlock (&talk->lock);
-  return duration > 0;
-}
-
-/**
- * gst_moshi_output_drop:
- * @self: a listening half
- *
- * Drops what Moshi has said and is not yet played. In batch silence of the same
- * length takes its place.
- */
-void
-gst_moshi_output_drop (GstMoshiOutput * self)
-{
-  GstMoshiTalk *talk = self->talk;
-
-  g_mutex_lock (&talk->lock);
-  self->dropped += gst_moshi_talk_drop_audio_locked (talk);
-  if (talk->live)
-    moshi_playout_forget (self->playout);
-  g_mutex_unlock (&talk->lock);
-}
-
-/**
- * gst_moshi_output_get_stats:
- * @self: a listening half
- * @stats: (out caller-allocates)
- *
- * Any thread.
- */
-void
-gst_moshi_output_get_stats (GstMoshiOutput * self,
-    GstMoshiOutputStats * stats)
-{
-  g_mutex_lock (&self->talk->lock);
-  stats->concealed = 0;
-  stats->trimmed = 0;
-  stats->dropped = gst_moshi_ticks_to_time (self->dropped);
-  stats->filled = gst_moshi_ticks_to_time (self->filled);
-  g_mutex_unlock (&self->talk->lock);
-  stats->words = gst_moshi_words_get_count (self->words);
 }

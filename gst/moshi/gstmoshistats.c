@@ -12,11 +12,11 @@ samples_to_time (guint64 samples)
 }
 
 static void
-add_session (GstStructure * stats, GstMoshiCall * call)
+add_session (GstStructure * stats, GstMoshiTalk * talk)
 {
   MoshiSessionStats session;
 
-  gst_moshi_call_get_stats (call, &session);
+  gst_moshi_talk_get_session_stats (talk, &session);
   gst_structure_set (stats,
       "bytes-sent", G_TYPE_UINT64, session.bytes_sent,
       "bytes-received", G_TYPE_UINT64, session.bytes_received,
@@ -32,18 +32,34 @@ add_session (GstStructure * stats, GstMoshiCall * call)
 }
 
 static void
-add_meter (GstStructure * stats, GstMoshiTalk * talk)
+set_time (GstStructure * stats, const gchar * name, guint64 ticks)
+{
+  gst_structure_set (stats, name, G_TYPE_UINT64,
+      gst_moshi_ticks_to_time (ticks), NULL);
+}
+
+static void
+add_audio_locked (GstStructure * stats, GstMoshiTalk * talk)
+{
+  set_time (stats, "in-flight",
+      talk->sent > talk->received ? talk->sent - talk->received : 0);
+  set_time (stats, "queued", talk->queued);
+  set_time (stats, "concealed", 0);
+  set_time (stats, "trimmed", 0);
+  set_time (stats, "dropped", talk->output_dropped);
+  set_time (stats, "filled", talk->output_filled);
+  set_time (stats, "input-filled", talk->input_filled);
+  set_time (stats, "input-trimmed", talk->input_trimmed);
+  set_time (stats, "input-unsent", talk->unsent);
+}
+
+static void
+add_meter_locked (GstStructure * stats, GstMoshiTalk * talk)
 {
   GstMoshiMeterReading reading;
-  guint64 in_flight;
 
-  g_mutex_lock (&talk->lock);
   gst_moshi_meter_read (&talk->meter, &reading);
-  in_flight = talk->sent > talk->received ? talk->sent - talk->received : 0;
-  g_mutex_unlock (&talk->lock);
-
   gst_structure_set (stats,
-      "in-flight", G_TYPE_UINT64, gst_moshi_ticks_to_time (in_flight),
       "round-trip-min", G_TYPE_UINT64, reading.min,
       "round-trip-mean", G_TYPE_UINT64, reading.mean,
       "round-trip-p95", G_TYPE_UINT64, reading.p95,
@@ -55,34 +71,23 @@ add_meter (GstStructure * stats, GstMoshiTalk * talk)
 /**
  * gst_moshi_stats_new:
  * @talk: where the halves meet
- * @call: the session's life
- * @input: the speaking half
- * @output: the listening half
+ * @words: (nullable): what was heard in writing
  *
  * Any thread.
  *
  * Returns: (transfer full): `application/x-moshi-stats`; durations in ns
  */
 GstStructure *
-gst_moshi_stats_new (GstMoshiTalk * talk, GstMoshiCall * call,
-    GstMoshiInput * input, GstMoshiOutput * output)
+gst_moshi_stats_new (GstMoshiTalk * talk, GstMoshiWords * words)
 {
   GstStructure *stats = gst_structure_new_empty ("application/x-moshi-stats");
-  GstMoshiInputStats up;
-  GstMoshiOutputStats down;
 
-  add_session (stats, call);
-  add_meter (stats, talk);
-  gst_moshi_input_get_stats (input, &up);
-  gst_moshi_output_get_stats (output, &down);
-  gst_structure_set (stats,
-      "words", G_TYPE_UINT, down.words,
-      "concealed", G_TYPE_UINT64, down.concealed,
-      "trimmed", G_TYPE_UINT64, down.trimmed,
-      "dropped", G_TYPE_UINT64, down.dropped,
-      "filled", G_TYPE_UINT64, down.filled,
-      "input-filled", G_TYPE_UINT64, up.filled,
-      "input-trimmed", G_TYPE_UINT64, up.trimmed,
-      "input-unsent", G_TYPE_UINT64, up.unsent, NULL);
+  add_session (stats, talk);
+  g_mutex_lock (&talk->lock);
+  add_audio_locked (stats, talk);
+  add_meter_locked (stats, talk);
+  g_mutex_unlock (&talk->lock);
+  gst_structure_set (stats, "words", G_TYPE_UINT,
+      words ? gst_moshi_words_get_count (words) : 0, NULL);
   return stats;
 }

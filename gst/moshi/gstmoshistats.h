@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "gstmoshicall.h"
+#include "gstmoshitalk.h"
+#include "gstmoshiwords.h"
 
 G_BEGIN_DECLS
 
-GstStructure *gst_moshi_stats_new (GstMoshiTalk * talk, GstMoshiCall * call,
-    GstMoshiInput * input, GstMoshiOutput * output);
+GstStructure *gst_moshi_stats_new (GstMoshiTalk * talk,
+    GstMoshiWords * words);
 
 G_END_DECLS

@@ -5,6 +5,8 @@
  * it out at the other; the streaming thread waits here until there is room. */
 
 #include "gstmoshitalk.h"
+
+#include "gstmoshischedule.h"
 #include "protocol/moshiopus.h"
 
 /**
@@ -77,28 +79,43 @@ gst_moshi_item_free (GstMoshiItem * item)
 }
 
 /**
- * gst_moshi_talk_reset:
+ * gst_moshi_talk_reset_input:
  * @self: a talk
  *
- * Forgets everything but who flushes and the session: a start from READY.
+ * The speaking half starts from READY: what was said before is forgotten.
  */
 void
-gst_moshi_talk_reset (GstMoshiTalk * self)
+gst_moshi_talk_reset_input (GstMoshiTalk * self)
 {
   g_mutex_lock (&self->lock);
-  clear_items_locked (self);
   self->ready = self->failed = FALSE;
-  self->known = self->live = FALSE;
   self->sent = self->unsent = self->end = 0;
   self->input_filled = self->input_trimmed = 0;
   self->input_eos = self->input_done = FALSE;
   self->run = 0;
   self->run_start = self->run_length = 0;
   self->received = self->pushed = 0;
-  self->items_dropped = 0;
-  self->flow = GST_FLOW_OK;
   self->last_answer = 0;
   gst_moshi_meter_reset (&self->meter);
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * gst_moshi_talk_reset_output:
+ * @self: a talk
+ *
+ * The listening half starts from READY: what waits to be heard is forgotten.
+ */
+void
+gst_moshi_talk_reset_output (GstMoshiTalk * self)
+{
+  g_mutex_lock (&self->lock);
+  clear_items_locked (self);
+  self->known = self->live = FALSE;
+  self->items_dropped = 0;
+  self->output_dropped = self->output_filled = 0;
+  self->flow = GST_FLOW_OK;
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
 }
@@ -114,6 +131,7 @@ gst_moshi_talk_reset (GstMoshiTalk * self)
 void
 gst_moshi_talk_take_session (GstMoshiTalk * self, MoshiSession * session)
 {
+  MoshiSessionStats stats;
   MoshiSession *old;
 
   g_mutex_lock (&self->lock);
@@ -123,10 +141,70 @@ gst_moshi_talk_take_session (GstMoshiTalk * self, MoshiSession * session)
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
 
-  if (old) {
-    moshi_session_stop (old);
-    moshi_session_unref (old);
-  }
+  if (old == NULL)
+    return;
+  moshi_session_stop (old);
+  moshi_session_get_stats (old, &stats);
+  moshi_session_unref (old);
+  g_mutex_lock (&self->lock);
+  self->stats = stats;
+  self->state = MOSHI_LIFE_IDLE;
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * gst_moshi_talk_get_session_stats:
+ * @self: a talk
+ * @stats: (out caller-allocates): of the session, or of the last one
+ *
+ * Any thread.
+ */
+void
+gst_moshi_talk_get_session_stats (GstMoshiTalk * self,
+    MoshiSessionStats * stats)
+{
+  g_autoptr (MoshiSession) session = NULL;
+
+  g_mutex_lock (&self->lock);
+  *stats = self->stats;
+  if (self->session)
+    session = moshi_session_ref (self->session);
+  g_mutex_unlock (&self->lock);
+  if (session)
+    moshi_session_get_stats (session, stats);
+}
+
+/**
+ * gst_moshi_talk_get_state:
+ * @self: a talk
+ *
+ * Any thread.
+ *
+ * Returns: where the session is in its life
+ */
+MoshiLifeState
+gst_moshi_talk_get_state (GstMoshiTalk * self)
+{
+  MoshiLifeState state;
+
+  g_mutex_lock (&self->lock);
+  state = self->state;
+  g_mutex_unlock (&self->lock);
+  return state;
+}
+
+/**
+ * gst_moshi_talk_set_input:
+ * @self: a talk
+ * @input: (transfer none) (nullable): who speaks; it unsets itself before it
+ *     goes
+ */
+void
+gst_moshi_talk_set_input (GstMoshiTalk * self, GstMoshiInput * input)
+{
+  g_mutex_lock (&self->lock);
+  self->input = input;
+  g_mutex_unlock (&self->lock);
 }
 
 /**
@@ -142,7 +220,7 @@ gst_moshi_talk_set_mode (GstMoshiTalk * self, gboolean live)
   g_mutex_lock (&self->lock);
   if (!self->known) {
     self->known = TRUE;
-    self->live = live;
+    self->live = self->input_live = live;
     g_cond_broadcast (&self->cond);
   }
   g_mutex_unlock (&self->lock);
@@ -229,24 +307,49 @@ remove_items_locked (GstMoshiTalk * self, GstMoshiItemKind kind)
 }
 
 /**
- * gst_moshi_talk_drop_audio_locked:
+ * gst_moshi_talk_drop_output:
  * @self: a talk
  *
- * Drops what the server has said and has not been taken out yet, words and all.
- *
- * Returns: how much audio that was, in ticks
+ * Drops what the server has said and is not yet played, words and all. In batch
+ * silence of the same length takes its place.
  */
-guint64
-gst_moshi_talk_drop_audio_locked (GstMoshiTalk * self)
+void
+gst_moshi_talk_drop_output (GstMoshiTalk * self)
 {
-  guint64 dropped = self->queued;
-
+  g_mutex_lock (&self->lock);
+  self->output_dropped += self->queued;
   remove_items_locked (self, GST_MOSHI_ITEM_TEXT);
-  if (self->live)
+  if (self->live) {
     remove_items_locked (self, GST_MOSHI_ITEM_PACKET);
-  else
+    if (self->schedule)
+      moshi_playout_forget (self->schedule->playout);
+  } else {
     g_queue_foreach (&self->items, silence_item, NULL);
-  return dropped;
+  }
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * gst_moshi_talk_restart:
+ * @self: a talk
+ *
+ * Any thread. A new conversation on a new session; what the old one has said
+ * and is not played yet is dropped.
+ */
+void
+gst_moshi_talk_restart (GstMoshiTalk * self)
+{
+  g_autoptr (MoshiSession) session = NULL;
+
+  g_mutex_lock (&self->lock);
+  if (self->session)
+    session = moshi_session_ref (self->session);
+  self->ready = FALSE;
+  g_mutex_unlock (&self->lock);
+
+  if (session)
+    moshi_session_restart (session);
+  gst_moshi_talk_drop_output (self);
 }
 
 /**
@@ -322,36 +425,51 @@ has_room_locked (GstMoshiTalk * self, guint duration)
   return room;
 }
 
-/**
- * gst_moshi_talk_add_packet_locked:
- * @self: a talk
- * @packet: (transfer none): an Opus packet of the server
- * @time: when it came, monotonic µs
- *
- * Returns: its duration in ticks, 0 if there is no room: it is dropped and
- *     counted
- */
-guint
-gst_moshi_talk_add_packet_locked (GstMoshiTalk * self, GBytes * packet,
-    gint64 time)
+/* Where nobody listens (one of a pair is alone) audio is not kept. */
+static gboolean
+add_packet_locked (GstMoshiTalk * self, GBytes * packet, guint duration)
 {
   GstMoshiItem *item;
-  gsize size;
-  const guint8 *data = g_bytes_get_data (packet, &size);
-  guint duration = moshi_opus_packet_duration (data, size);
 
-  self->last_answer = time;
-  self->received += duration;
-  gst_moshi_meter_received (&self->meter, self->received, time);
-  if (!has_room_locked (self, duration))
-    return 0;
-
+  if (self->schedule == NULL || !has_room_locked (self, duration)) {
+    self->output_dropped += duration;
+    return FALSE;
+  }
   item = g_new0 (GstMoshiItem, 1);
   item->kind = GST_MOSHI_ITEM_PACKET;
   item->bytes = g_bytes_ref (packet);
   item->duration = duration;
   append_locked (self, item);
-  return duration;
+  gst_moshi_schedule_arrived_locked (self->schedule, duration);
+  return TRUE;
+}
+
+/**
+ * gst_moshi_talk_packet:
+ * @self: a talk
+ * @packet: (transfer none): an Opus packet of the server
+ * @time: when it came, monotonic µs
+ *
+ * Network thread.
+ *
+ * Returns: %FALSE if there is no room: nobody pushes, or the server says more
+ *     than it was asked. The packet is dropped and counted
+ */
+gboolean
+gst_moshi_talk_packet (GstMoshiTalk * self, GBytes * packet, gint64 time)
+{
+  gsize size;
+  const guint8 *data = g_bytes_get_data (packet, &size);
+  guint duration = moshi_opus_packet_duration (data, size);
+  gboolean taken;
+
+  g_mutex_lock (&self->lock);
+  self->last_answer = time;
+  self->received += duration;
+  gst_moshi_meter_received (&self->meter, self->received, time);
+  taken = add_packet_locked (self, packet, duration);
+  g_mutex_unlock (&self->lock);
+  return taken;
 }
 
 /**

@@ -65,6 +65,9 @@ typedef struct
   gint color;                   /* of TEXT */
 } GstMoshiItem;
 
+typedef struct _GstMoshiInput GstMoshiInput;
+typedef struct _GstMoshiSchedule GstMoshiSchedule;
+
 /**
  * GstMoshiTalk:
  *
@@ -85,13 +88,21 @@ typedef struct
   /* All below: by lock */
 
   MoshiSession *session;        /* from READY to PAUSED until back */
+  MoshiSessionStats stats;      /* of the last session, once it is gone */
+  MoshiLifeState state;
   gboolean ready;               /* the server takes audio */
   gboolean failed;              /* the error is posted; nothing comes any more */
 
+  /* Who speaks and who listens, while they do */
+  GstMoshiInput *input;         /* kept fed, live */
+  GstMoshiSchedule *schedule;   /* told what arrives */
+
   /* Batch or live, known when upstream could be asked; does not change from
-   * then on until the tasks have stopped, so that they need no lock to read it */
+   * then on until the tasks have stopped, so that they need no lock to read it.
+   * The halves of a pair may differ: a file can be played to a live output. */
   gboolean known;
   gboolean live;
+  gboolean input_live;          /* what no session takes is gone */
 
   /* The way up */
   gboolean input_flushing;
@@ -119,6 +130,8 @@ typedef struct
   guint64 pushed;               /* input position up to which output is done */
   GstFlowReturn flow;           /* of the last push */
   guint64 items_dropped;
+  guint64 output_dropped;       /* ticks that came and were not played */
+  guint64 output_filled;        /* ticks of silence where no audio was */
   GstMoshiMeter meter;
   gint64 last_answer;           /* monotonic µs of the last packet */
 } GstMoshiTalk;
@@ -127,21 +140,27 @@ GstMoshiTalk *gst_moshi_talk_new (void);
 GstMoshiTalk *gst_moshi_talk_ref (GstMoshiTalk * self);
 void gst_moshi_talk_unref (GstMoshiTalk * self);
 
-void gst_moshi_talk_reset (GstMoshiTalk * self);
+void gst_moshi_talk_reset_input (GstMoshiTalk * self);
+void gst_moshi_talk_reset_output (GstMoshiTalk * self);
 void gst_moshi_talk_take_session (GstMoshiTalk * self, MoshiSession * session);
 void gst_moshi_talk_set_mode (GstMoshiTalk * self, gboolean live);
+void gst_moshi_talk_set_input (GstMoshiTalk * self, GstMoshiInput * input);
+MoshiLifeState gst_moshi_talk_get_state (GstMoshiTalk * self);
+void gst_moshi_talk_get_session_stats (GstMoshiTalk * self,
+    MoshiSessionStats * stats);
 void gst_moshi_talk_set_input_flushing (GstMoshiTalk * self,
     gboolean flushing);
 void gst_moshi_talk_set_output_flushing (GstMoshiTalk * self,
     gboolean flushing);
 void gst_moshi_talk_flush_run (GstMoshiTalk * self);
-guint64 gst_moshi_talk_drop_audio_locked (GstMoshiTalk * self);
+void gst_moshi_talk_drop_output (GstMoshiTalk * self);
+void gst_moshi_talk_restart (GstMoshiTalk * self);
 void gst_moshi_talk_fail (GstMoshiTalk * self);
 
 void gst_moshi_talk_started (GstMoshiTalk * self, guint index);
 void gst_moshi_talk_set_ready (GstMoshiTalk * self, gboolean ready);
-guint gst_moshi_talk_add_packet_locked (GstMoshiTalk * self,
-    GBytes * packet, gint64 time);
+gboolean gst_moshi_talk_packet (GstMoshiTalk * self, GBytes * packet,
+    gint64 time);
 gboolean gst_moshi_talk_bytes (GstMoshiTalk * self, GstMoshiItemKind kind,
     GBytes * bytes, gint color);
 
