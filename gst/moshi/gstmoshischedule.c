@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* When the listening half pushes what
+ *
+ * Batch: the timeline is the input's. `position` counts ticks from the run's
+ * first PTS: model-delay of silence, then the answers, sample after sample, up
+ * to the length of the input and its tail. Nothing goes beyond what the input
+ * has reached, so that the end is exact wherever it falls.
+ *
+ * Live: the timeline is the running time. The playout buffer says when to play,
+ * and the task sleeps on the pipeline's clock in between.
+ */
+
+#include "gstmoshischedule.h"
+
+/**
+ * gst_moshi_schedule_init:
+ * @self: memory for a schedule
+ * @element: whose clock counts
+ */
+void
+gst_moshi_schedule_init (GstMoshiSchedule * self, GstElement * element)
+{
+  self->element = element;
+  self->playout = moshi_playout_new ();
+  gst_segment_init (&self->segment, GST_FORMAT_TIME);
+}
+
+/**
+ * gst_moshi_schedule_clear:
+ * @self: a schedule
+ */
+void
+gst_moshi_schedule_clear (GstMoshiSchedule * self)
+{
+  g_clear_pointer (&self->playout, moshi_playout_free);
+}
+
+/**
+ * gst_moshi_schedule_start_locked:
+ * @self: a schedule
+ * @settings: what the user wants
+ *
+ * Forgets what was before: a start from READY.
+ */
+void
+gst_moshi_schedule_start_locked (GstMoshiSchedule * self,
+    const GstMoshiSettings * settings)
+{
+  self->unit = self->run = 0;
+  self->position = self->run_start = 0;
+  self->playing = FALSE;
+  self->model_delay = GST_MOSHI_MS_TO_TICKS (settings->model_delay);
+  self->drain_timeout = settings->drain_timeout * G_GUINT64_CONSTANT (1000);
+  gst_moshi_schedule_set_latency_locked (self, settings->latency);
+  gst_moshi_schedule_set_upstream_latency_locked (self, 0);
+  gst_moshi_schedule_restart_locked (self);
+}
+
+/**
+ * gst_moshi_schedule_restart_locked:
+ * @self: a schedule
+ *
+ * What comes next begins a new segment.
+ */
+void
+gst_moshi_schedule_restart_locked (GstMoshiSchedule * self)
+{
+  self->base = 0;
+  self->pending = self->pending_silence = 0;
+  self->started = self->eos = FALSE;
+  moshi_playout_forget (self->playout);
+}
+
+/**
+ * gst_moshi_schedule_set_latency_locked:
+ * @self: a schedule
+ * @latency: jitter margin of live output, ms
+ */
+void
+gst_moshi_schedule_set_latency_locked (GstMoshiSchedule * self, guint latency)
+{
+  self->latency = latency;
+  moshi_playout_set_margin (self->playout, GST_MOSHI_MS_TO_TICKS (latency));
+}
+
+/**
+ * gst_moshi_schedule_set_upstream_latency_locked:
+ * @self: a schedule
+ * @latency: what upstream's live sources are late by
+ */
+void
+gst_moshi_schedule_set_upstream_latency_locked (GstMoshiSchedule * self,
+    GstClockTime latency)
+{
+  self->upstream_latency = latency;
+  moshi_playout_set_offset (self->playout, gst_moshi_time_to_ticks (latency));
+}
+
+static gint64
+get_now_locked (GstMoshiSchedule * self)
+{
+  GstClockTime now = gst_element_get_current_running_time (self->element);
+
+  return GST_CLOCK_TIME_IS_VALID (now) ?
+      (gint64) gst_moshi_time_to_ticks (now) : 0;
+}
+
+/**
+ * gst_moshi_schedule_get_position_locked:
+ * @self: a schedule
+ *
+ * Returns: ticks from the base that the output has reached
+ */
+guint64
+gst_moshi_schedule_get_position_locked (GstMoshiSchedule * self)
+{
+  return self->talk->live ? (guint64)
+      moshi_playout_get_position (self->playout) : self->position;
+}
+
+/**
+ * gst_moshi_schedule_arrived_locked:
+ * @self: a schedule
+ * @duration: ticks of the packet just put into the talk
+ *
+ * Network thread: lets the playout know when it came.
+ */
+void
+gst_moshi_schedule_arrived_locked (GstMoshiSchedule * self, guint duration)
+{
+  if (!self->started)
+    return;
+  moshi_playout_arrive (self->playout, duration, get_now_locked (self));
+  if (self->latency == 0)
+    gst_moshi_schedule_wake_locked (self);
+}
+
+static void
+take_item_locked (GstMoshiSchedule * self, GstMoshiStepKind kind, GstMoshiStep * step)
+{
+  step->kind = kind;
+  step->item = g_queue_pop_head (&self->talk->items);
+  self->talk->queued -= step->item->duration;
+}
+
+static gboolean
+next_is_audio_locked (GstMoshiTalk * talk)
+{
+  GstMoshiItem *item = g_queue_peek_head (&talk->items);
+
+  return item && item->duration > 0;
+}
+
+static void
+adopt_run_locked (GstMoshiSchedule * self, GstMoshiStep * step)
+{
+  GstMoshiTalk *talk = self->talk;
+
+  self->run = talk->run;
+  self->base = talk->base;
+  self->segment = talk->segment;
+  self->run_start = talk->run_start;
+  self->position = 0;
+  step->kind = GST_MOSHI_STEP_RUN;
+}
+
+/* Batch: ticks that may be pushed now; at the end, rounded to a sample. */
+static guint64
+get_room_locked (GstMoshiSchedule * self)
+{
+  const guint unit = MAX (self->unit, 1);
+  guint64 limit = self->talk->run_length;
+
+  if (self->talk->input_eos)
+    limit += unit / 2;
+  limit -= limit % unit;
+  return limit > self->position ? limit - self->position : 0;
+}
+
+/* Batch: when an EOS that waits for answers gives up, or 0 if it does not */
+static gint64
+get_drain_deadline_locked (GstMoshiSchedule * self)
+{
+  GstMoshiTalk *talk = self->talk;
+
+  if (!talk->input_done)
+    return 0;
+  return MAX (talk->done_time, talk->last_answer) + self->drain_timeout;
+}
+
+/* Batch: whether what is rendered can go, all of it or a part. */
+static gboolean
+can_push_pending_locked (GstMoshiSchedule * self, guint64 room)
+{
+  if (!self->whole_packets || self->talk->input_eos)
+    return TRUE;
+  return room >= self->pending;
+}
+
+static void
+set_ticks (GstMoshiStep * step, GstMoshiStepKind kind, guint64 ticks)
+{
+  step->kind = kind;
+  step->ticks = ticks;
+}
+
+/* Batch: GST_MOSHI_STEP_NONE means wait until something changes. */
+static void
+choose_batch_locked (GstMoshiSchedule * self, GstMoshiStep * step)
+{
+  GstMoshiTalk *talk = self->talk;
+  guint64 room = get_room_locked (self);
+  gint64 deadline = get_drain_deadline_locked (self);
+  guint64 have;
+
+  if (talk->run != self->run) {
+    adopt_run_locked (self, step);
+  } else if (talk->items.length > 0 && !next_is_audio_locked (talk)
+      && self->pending == 0 && self->pending_silence == 0) {
+    take_item_locked (self, GST_MOSHI_STEP_ITEM, step);
+  } else if (talk->failed || (talk->input_eos && room == 0
+          && (self->run > 0 || talk->input_done))) {
+    step->kind = GST_MOSHI_STEP_EOS;
+  } else if (self->run == 0 || room == 0) {
+    step->kind = GST_MOSHI_STEP_NONE;
+  } else if (self->position < self->model_delay) {
+    set_ticks (step, GST_MOSHI_STEP_SILENCE, MIN (room,
+            self->model_delay - self->position));
+  } else if (self->pending_silence > 0) {
+    have = MIN (room, self->pending_silence);
+    self->pending_silence -= have;
+    set_ticks (step, GST_MOSHI_STEP_FILL, have);
+  } else if (self->pending > 0) {
+    if (can_push_pending_locked (self, room))
+      set_ticks (step, GST_MOSHI_STEP_PENDING, room);
+  } else if (talk->items.length > 0) {
+    take_item_locked (self, GST_MOSHI_STEP_ITEM, step);
+  } else if (deadline && g_get_monotonic_time () >= deadline) {
+    set_ticks (step, GST_MOSHI_STEP_GIVE_UP, room);
+  }
+}
+
+/* Live: EOS goes out when the answer to the last input and its tail has been
+ * played, or when nobody is there to give it. */
+static gboolean
+is_drained_locked (GstMoshiSchedule * self)
+{
+  GstMoshiTalk *talk = self->talk;
+  gint64 deadline = get_drain_deadline_locked (self);
+
+  if (talk->failed)
+    return TRUE;
+  if (deadline == 0)
+    return FALSE;
+  if (!talk->ready || g_get_monotonic_time () >= deadline)
+    return TRUE;
+  return talk->received >= talk->end + talk->queued;
+}
+
+/* What came before PLAYING is as if it came now. */
+static void
+start_live_locked (GstMoshiSchedule * self)
+{
+  gint64 now = get_now_locked (self);
+
+  self->started = TRUE;
+  gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  moshi_playout_forget (self->playout);
+  moshi_playout_start (self->playout, now);
+  if (self->talk->queued > 0)
+    moshi_playout_arrive (self->playout, self->talk->queued, now);
+}
+
+static void
+choose_live_locked (GstMoshiSchedule * self, GstMoshiStep * step)
+{
+  GstMoshiTalk *talk = self->talk;
+  GstMoshiItem *head = g_queue_peek_head (&talk->items);
+  MoshiPlayoutDecision decision;
+
+  if (!self->playing) {
+    step->kind = GST_MOSHI_STEP_NONE;
+    return;
+  }
+  if (!self->started) {
+    start_live_locked (self);
+    step->kind = GST_MOSHI_STEP_PLAYING;
+    return;
+  }
+  if (head && head->duration == 0) {
+    take_item_locked (self, GST_MOSHI_STEP_ITEM, step);
+    return;
+  }
+  if (is_drained_locked (self)) {
+    step->kind = GST_MOSHI_STEP_EOS;
+    return;
+  }
+
+  moshi_playout_decide (self->playout, head ? head->duration : 0,
+      get_now_locked (self), &decision);
+  switch (decision.step) {
+    case MOSHI_PLAYOUT_PLAY:
+      take_item_locked (self, GST_MOSHI_STEP_ITEM, step);
+      break;
+    case MOSHI_PLAYOUT_DROP:
+      take_item_locked (self, GST_MOSHI_STEP_DROP, step);
+      break;
+    case MOSHI_PLAYOUT_SILENCE:
+      set_ticks (step, GST_MOSHI_STEP_SILENCE, decision.duration);
+      break;
+    case MOSHI_PLAYOUT_WAIT:
+      step->kind = GST_MOSHI_STEP_SLEEP;
+      step->until = gst_moshi_ticks_to_time (decision.until);
+      break;
+  }
+}
+
+/**
+ * gst_moshi_schedule_choose_locked:
+ * @self: a schedule
+ * @step: (out caller-allocates): what to do next
+ *
+ * Pushing task. Waits until there is something to do.
+ */
+void
+gst_moshi_schedule_choose_locked (GstMoshiSchedule * self, GstMoshiStep * step)
+{
+  GstMoshiTalk *talk = self->talk;
+
+  step->kind = GST_MOSHI_STEP_NONE;
+  step->item = NULL;
+  while (step->kind == GST_MOSHI_STEP_NONE) {
+    if (talk->output_flushing || self->eos) {
+      step->kind = GST_MOSHI_STEP_STOP;
+      return;
+    }
+    if (talk->failed && !talk->known)
+      step->kind = GST_MOSHI_STEP_EOS;
+    else if (talk->known && talk->live)
+      choose_live_locked (self, step);
+    else
+      choose_batch_locked (self, step);
+
+    if (step->kind == GST_MOSHI_STEP_NONE) {
+      gint64 deadline = get_drain_deadline_locked (self);
+
+      if (deadline)
+        g_cond_wait_until (&talk->cond, &talk->lock, deadline);
+      else
+        g_cond_wait (&talk->cond, &talk->lock);
+    }
+  }
+}
+
+/**
+ * gst_moshi_schedule_sleep_locked:
+ * @self: a schedule
+ * @until: running time
+ *
+ * Pushing task, live: waits on the pipeline's clock, with the lock released
+ * meanwhile. gst_moshi_schedule_wake_locked() ends it early.
+ */
+void
+gst_moshi_schedule_sleep_locked (GstMoshiSchedule * self, GstClockTime until)
+{
+  GstMoshiTalk *talk = self->talk;
+  GstClock *clock = gst_element_get_clock (self->element);
+  GstClockID id;
+
+  if (clock == NULL) {
+    /* Not yet given one: the change to PLAYING that does wakes us. */
+    self->playing = FALSE;
+    return;
+  }
+  id = gst_clock_new_single_shot_id (clock,
+      gst_element_get_base_time (self->element) + until);
+  self->clock_id = id;
+  g_mutex_unlock (&talk->lock);
+
+  gst_clock_id_wait (id, NULL);
+
+  g_mutex_lock (&talk->lock);
+  self->clock_id = NULL;
+  gst_clock_id_unref (id);
+  gst_object_unref (clock);
+}
+
+/**
+ * gst_moshi_schedule_wake_locked:
+ * @self: a schedule
+ *
+ * Has the pushing task look again at what there is to do.
+ */
+void
+gst_moshi_schedule_wake_locked (GstMoshiSchedule * self)
+{
+  if (self->clock_id)
+    gst_clock_id_unschedule (self->clock_id);
+  g_cond_broadcast (&self->talk->cond);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "gstmoshisettings.h"
+#include "gstmoshitalk.h"
+#include "protocol/moshiplayout.h"
+
+G_BEGIN_DECLS
+
+/**
+ * GstMoshiStepKind:
+ *
+ * What the pushing task does next.
+ */
+typedef enum
+{
+  GST_MOSHI_STEP_NONE,
+  GST_MOSHI_STEP_STOP,          /* flushing: pause the task */
+  GST_MOSHI_STEP_RUN,           /* batch: a new run begins */
+  GST_MOSHI_STEP_PLAYING,       /* live: output begins */
+  GST_MOSHI_STEP_ITEM,          /* an item was taken out of the queue */
+  GST_MOSHI_STEP_DROP,          /* likewise, but it is not to be played */
+  GST_MOSHI_STEP_PENDING,       /* some of what is rendered can be pushed */
+  GST_MOSHI_STEP_SILENCE,       /* push silence, as planned */
+  GST_MOSHI_STEP_FILL,          /* push silence, where answers should be */
+  GST_MOSHI_STEP_GIVE_UP,       /* likewise, for answers that did not come */
+  GST_MOSHI_STEP_SLEEP,         /* live: wait on the clock */
+  GST_MOSHI_STEP_EOS,
+} GstMoshiStepKind;
+
+/**
+ * GstMoshiStep:
+ * @kind: what to do
+ * @item: (transfer full) (nullable): with ITEM and DROP
+ * @ticks: with PENDING, SILENCE, FILL, GIVE_UP: how much
+ * @until: with SLEEP: running time
+ */
+typedef struct
+{
+  GstMoshiStepKind kind;
+  GstMoshiItem *item;
+  guint64 ticks;
+  GstClockTime until;
+} GstMoshiStep;
+
+/**
+ * GstMoshiSchedule:
+ *
+ * When the listening half pushes what. All of it is by the talk's lock, but
+ * @element and @talk, which change only while nothing is pushed.
+ */
+struct _GstMoshiSchedule
+{
+  GstElement *element;          /* not owned: whose clock counts */
+  GstMoshiTalk *talk;           /* not owned */
+
+  guint unit;                   /* ticks of a sample of output; 0 = no caps yet */
+  gboolean whole_packets;       /* a packet is pushed when all of it may be */
+  guint64 pending;              /* batch: ticks rendered and not pushed */
+  guint64 pending_silence;      /* batch: ticks of silence before what comes */
+
+  guint run;                    /* batch: of the talk, adopted */
+  GstSegment segment;
+  GstClockTime base;            /* PTS of position 0 */
+  guint64 position;             /* batch: ticks pushed since base */
+  guint64 run_start;            /* batch: input position it begins at */
+  guint64 model_delay;          /* ticks */
+
+  MoshiPlayout *playout;        /* live */
+  gboolean playing;             /* the clock runs */
+  gboolean started;             /* live: output has begun */
+  GstClockID clock_id;          /* live: what the task sleeps on */
+  guint latency;                /* ms */
+  GstClockTime upstream_latency;
+
+  guint64 drain_timeout;        /* µs */
+  gboolean eos;
+};
+
+void gst_moshi_schedule_init (GstMoshiSchedule * self, GstElement * element);
+void gst_moshi_schedule_clear (GstMoshiSchedule * self);
+void gst_moshi_schedule_start_locked (GstMoshiSchedule * self,
+    const GstMoshiSettings * settings);
+void gst_moshi_schedule_restart_locked (GstMoshiSchedule * self);
+void gst_moshi_schedule_set_latency_locked (GstMoshiSchedule * self,
+    guint latency);
+void gst_moshi_schedule_set_upstream_latency_locked (GstMoshiSchedule * self,
+    GstClockTime latency);
+guint64 gst_moshi_schedule_get_position_locked (GstMoshiSchedule * self);
+void gst_moshi_schedule_arrived_locked (GstMoshiSchedule * self,
+    guint duration);
+void gst_moshi_schedule_choose_locked (GstMoshiSchedule * self,
+    GstMoshiStep * step);
+void gst_moshi_schedule_sleep_locked (GstMoshiSchedule * self,
+    GstClockTime until);
+void gst_moshi_schedule_wake_locked (GstMoshiSchedule * self);
+
+G_END_DECLS
