@@ -80,6 +80,19 @@ build () {
 # suite NAME: runs the test programs of build-test-NAME
 suite () {
   say "$1: test programs"
+  # What plugins there are, found once for all programs; see wrapper.sh. An
+  # ASan plugin is loaded by an ASan program alone.
+  preload=
+  [ "$1" != asan ] || preload=$(gcc -print-file-name=libasan.so)
+  rm -rf "$logs/registries"
+  mkdir "$logs/registries"
+  env GST_REGISTRY="$logs/registries/seed" LD_PRELOAD="$preload" \
+    ASAN_OPTIONS=detect_leaks=0 \
+    GST_PLUGIN_PATH_1_0="$top/build-test-$1/gst/moshi" \
+    gst-inspect-1.0 moshi >"$logs/$1-inspect.log" 2>&1 || true
+  MOSHI_REGISTRIES=$logs/registries
+  export MOSHI_REGISTRIES
+
   log=build-test-$1/meson-logs/testlog-wrapper.sh.json
   rm -f "$log"
   # Its status is in the results, which the summary reads.
@@ -92,20 +105,15 @@ suite () {
 
 [ -z "$install" ] || examples/setup-debian.sh test demo
 
-# What the system's plugins are, found once; see wrapper.sh.
-MOSHI_REGISTRIES=$logs/registries
-export MOSHI_REGISTRIES GST_REGISTRY_FORK=no
-mkdir "$MOSHI_REGISTRIES"
-env -u GST_PLUGIN_PATH -u GST_PLUGIN_PATH_1_0 \
-  GST_REGISTRY="$MOSHI_REGISTRIES/seed" gst-inspect-1.0 >/dev/null 2>&1
-
 # No test reaches the world, and none is led astray by the caller's settings.
 unset MOSHI_URI MOSHI_API_KEY http_proxy https_proxy HTTP_PROXY HTTPS_PROXY \
   all_proxy ALL_PROXY GST_DEBUG GST_PLUGIN_PATH GST_PLUGIN_PATH_1_0
 
 # GLib 2.74's slices would hide leaks behind pointers that LSan cannot see.
-export G_SLICE=always-malloc
-export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1
+export GST_REGISTRY_FORK=no G_SLICE=always-malloc
+# Debian's libraries have no frame pointers: only the slow unwinder gets
+# through them to the line that leaked.
+export ASAN_OPTIONS=detect_leaks=1:fast_unwind_on_malloc=0
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export LSAN_OPTIONS="suppressions=$top/tests/lsan.supp:print_suppressions=0"
 

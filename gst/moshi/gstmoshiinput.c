@@ -609,6 +609,9 @@ feed_silence (GstMoshiInput * self, guint64 ticks)
   g_mutex_lock (&self->talk->lock);
   self->talk->input_filled += ticks;
   g_mutex_unlock (&self->talk->lock);
+  /* Before it is sent: a gap longer than the window goes up as its answers
+   * go out, which they do up to this length. */
+  report_length (self, 0);
   if (self->opus)
     return send_silent_packets (self, ticks);
   return feed (self, NULL, ticks / ticks_per_frame (self));

@@ -146,7 +146,6 @@ static const Format formats[] = {
   {"mlx", 24000, S16, 24000, 1, 997, 150, 1000, MOSHI_STANDIN_MLX},
   {"personaplex", 24000, S16, 24000, 1, 997, 150, 1000,
       MOSHI_STANDIN_PERSONAPLEX},
-  {"moshivis", 24000, S16, 24000, 1, 997, 150, 1000, MOSHI_STANDIN_MOSHIVIS},
   {"scaleway", 24000, S16, 24000, 1, 997, 150, 1000, MOSHI_STANDIN_SCALEWAY},
 };
 
@@ -169,8 +168,7 @@ test_format (gconstpointer data)
   g_autofree gchar *out = g_strdup_printf ("rate=%u,format=S16LE,channels=%u",
       format->out_rate, format->out_channels);
   g_autofree gchar *properties = g_strdup_printf ("tail=%u api-key=secret "
-      "text-prompt=x voice-prompt=x dialect=%s", format->tail,
-      format->flavour == MOSHI_STANDIN_MOSHIVIS ? "moshivis" : "auto");
+      "text-prompt=x voice-prompt=x", format->tail);
   MoshiStandinConfig config;
   Harness *self;
 
@@ -399,7 +397,7 @@ test_input_content (void)
     gst_buffer_unref (buffer);
     g_assert_cmpint (ret, ==, GST_FLOW_OK);
   }
-  harness_push_event (self, "in", gst_event_new_eos ());
+  harness_push_eos (self);
   harness_wait_eos (self);
 
   pcm = moshi_standin_dup_pcm (self->server, &n);

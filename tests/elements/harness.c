@@ -423,43 +423,97 @@ harness_use_test_clock (Harness * self)
       GST_CLOCK (self->clock));
 }
 
-/**
- * harness_crank:
- * @self: a harness with a test clock
- * @waiters: how many threads wait on it when all is quiet
- *
- * Waits until all are quiet, then lets the time come that the first of them
- * waits for.
- */
-void
-harness_crank (Harness * self, guint waiters)
+/* Lets what waits for a time up to `end` go on, the earliest first. */
+static gboolean
+process_next (Harness * self, GstClockTime end)
 {
   GstClockID id;
+  GstClockTime time;
 
-  gst_test_clock_wait_for_multiple_pending_ids (self->clock, waiters, NULL);
   gst_test_clock_wait_for_next_pending_id (self->clock, &id);
-  if (gst_clock_id_get_time (id) >
-      gst_clock_get_time (GST_CLOCK (self->clock)))
-    gst_test_clock_set_time (self->clock, gst_clock_id_get_time (id));
+  time = gst_clock_id_get_time (id);
   gst_clock_id_unref (id);
+  if (time > end)
+    return FALSE;
+
+  if (time > gst_clock_get_time (GST_CLOCK (self->clock)))
+    gst_test_clock_set_time (self->clock, time);
   id = gst_test_clock_process_next_clock_id (self->clock);
   if (id)
     gst_clock_id_unref (id);
+  return TRUE;
+}
+
+/**
+ * harness_advance:
+ * @self: a harness with a test clock, on which the output's task waits (and no
+ *     other thread), or soon will
+ * @duration: how much time goes by
+ *
+ * Comes back when all is done that was due until then.
+ */
+void
+harness_advance (Harness * self, GstClockTime duration)
+{
+  GstClockTime end = gst_clock_get_time (GST_CLOCK (self->clock)) + duration;
+
+  while (process_next (self, end));
+  gst_test_clock_set_time (self->clock, end);
+}
+
+/**
+ * harness_push:
+ * @self: a harness with an appsrc named `in`
+ * @pts: of a buffer
+ * @size: of it, in bytes
+ * @flags: of it
+ *
+ * Gives it to the source. It holds a quiet noise of sorts.
+ */
+void
+harness_push (Harness * self, GstClockTime pts, gsize size,
+    GstBufferFlags flags)
+{
+  GstElement *source = harness_get_element (self, "in");
+  GstBuffer *buffer = gst_buffer_new_allocate (NULL, size, NULL);
+  GstFlowReturn ret;
+
+  gst_buffer_memset (buffer, 0, 0x11, size);
+  GST_BUFFER_PTS (buffer) = pts;
+  GST_BUFFER_FLAG_SET (buffer, flags);
+  g_signal_emit_by_name (source, "push-buffer", buffer, &ret);
+  g_assert_cmpint (ret, ==, GST_FLOW_OK);
+  gst_buffer_unref (buffer);
+  gst_object_unref (source);
 }
 
 /**
  * harness_push_event:
- * @self: a harness
- * @appsrc: name of an element
+ * @self: a harness with an appsrc named `in`
  * @event: (transfer full): to leave it after what was given to it before
  */
 void
-harness_push_event (Harness * self, const gchar * appsrc, GstEvent * event)
+harness_push_event (Harness * self, GstEvent * event)
 {
-  GstElement *element = harness_get_element (self, appsrc);
+  GstElement *source = harness_get_element (self, "in");
 
-  g_assert_true (gst_element_send_event (element, event));
-  gst_object_unref (element);
+  g_assert_true (gst_element_send_event (source, event));
+  gst_object_unref (source);
+}
+
+/**
+ * harness_push_eos:
+ * @self: a harness with an appsrc named `in`
+ */
+void
+harness_push_eos (Harness * self)
+{
+  GstElement *source = harness_get_element (self, "in");
+  GstFlowReturn ret;
+
+  g_signal_emit_by_name (source, "end-of-stream", &ret);
+  g_assert_cmpint (ret, ==, GST_FLOW_OK);
+  gst_object_unref (source);
 }
 
 /* --- messages and conditions ---------------------------------------------- */
@@ -670,6 +724,25 @@ harness_get_stat (Harness * self, const gchar * name)
     return small;
   g_assert_true (gst_structure_get_uint64 (stats, name, &value));
   return value;
+}
+
+/**
+ * harness_wait_stat:
+ * @self: a harness
+ * @name: of a field
+ * @at_least: what it has to come to
+ *
+ * Nobody tells when a statistic changes: this asks again and again.
+ */
+void
+harness_wait_stat (Harness * self, const gchar * name, guint64 at_least)
+{
+  gint64 end = g_get_monotonic_time () + HARNESS_PATIENCE * 1000;
+
+  while (harness_get_stat (self, name) < at_least) {
+    g_assert_cmpint (g_get_monotonic_time (), <, end);
+    g_usleep (500);
+  }
 }
 
 /* --- what must be true ---------------------------------------------------- */

@@ -101,11 +101,14 @@ void harness_wait_buffers (Harness * self, HarnessTrack * track, guint n);
 
 GstStructure *harness_get_stats (Harness * self);
 guint64 harness_get_stat (Harness * self, const gchar * name);
+void harness_wait_stat (Harness * self, const gchar * name, guint64 at_least);
 
-void harness_crank (Harness * self, guint waiters);
+void harness_advance (Harness * self, GstClockTime duration);
 GstElement *harness_get_element (Harness * self, const gchar * name);
-void harness_push_event (Harness * self, const gchar * appsrc,
-    GstEvent * event);
+void harness_push (Harness * self, GstClockTime pts, gsize size,
+    GstBufferFlags flags);
+void harness_push_event (Harness * self, GstEvent * event);
+void harness_push_eos (Harness * self);
 
 const HarnessBuffer *harness_track_buffer (HarnessTrack * track, guint i);
 void harness_track_clear (HarnessTrack * track);

@@ -52,6 +52,8 @@ DEP_DIM, DEP_HEADS, DEP_LAYERS = 64, 2, 1
 # The one width that PyTorch, the Rust crates and MLX turn into the same
 # number of gating units (11/4 of the model's).
 HIDDEN_SCALE = 4.125
+OLDER_NAMES = ((".in_projs.0.weight", ".in_proj_weight"),
+               (".out_projs.0.weight", ".out_proj.weight"))
 CODEBOOKS = 8
 CARD = 2048
 
@@ -172,9 +174,8 @@ def sliced(state):
 
 
 def rust_names(state):
-    names = ((".in_projs.0.weight", ".in_proj_weight"),
-             (".out_projs.0.weight", ".out_proj.weight"))
-    return {rename(k, names): v.clone() for k, v in sliced(state).items()}
+    return {rename(k, OLDER_NAMES): v.clone()
+            for k, v in sliced(state).items()}
 
 
 def mlx_names(state):
@@ -223,7 +224,9 @@ def make_mimi(config):
         last = [n for n in state if n.startswith("decoder.model.")
                 and n.endswith("weight")][-1]
         state[last].mul_(0.1 / level)
-    return {k: v.clone().contiguous() for k, v in state.items()}
+    # Published checkpoints have the older names, which all loaders take.
+    return {rename(k, OLDER_NAMES): v.clone().contiguous()
+            for k, v in state.items()}
 
 
 def main():

@@ -174,20 +174,25 @@ async def head(asked):
 
 
 async def order(asked):
-    """Where text stands beside the audio of its step."""
+    """Where text stands beside the audio of its step, by arrival."""
     async with asked.probe() as probe:
         await ready(probe)
-        await probe.say(150, speed=0)
-        await probe.settle(145, 60)
-    kinds = [r.data[0] for r in asked.from_server(capture.BINARY)]
-    text = "".join("at"[k - 1] for k in kinds if k in (1, 2))
-    runs = {r for r in re.findall(r"a+(?=t)", text[10:])}
-    steps = sorted({len(r) for r in runs})
-    double = "tt" in text
-    return (f"{text.count('t')} texts; audio messages between texts in "
-            f"{'steps of 2' if all(n % 2 == 0 for n in steps) else 'any number'}"
-            f"{', texts in a row' if double else ''}, first is "
-            f"{'text' if text[:1] == 't' else 'audio'}")
+        await probe.say(100)
+        await probe.settle(96, 10)
+    records = [r for r in asked.from_server(capture.BINARY)
+               if r.data[:1] in (b"\x01", b"\x02")]
+    before = after = 0
+    for i in range(2, len(records) - 1):
+        if records[i].data[:1] != b"\x02":
+            continue
+        # Messages of one step arrive together, steps 80 ms apart.
+        back = records[i].ms - records[i - 1].ms
+        ahead = records[i + 1].ms - records[i].ms
+        if abs(back - ahead) > 10:
+            before, after = before + (ahead < back), after + (back < ahead)
+    if min(before, after) > 0.2 * max(before, after):
+        return "text on either side of its audio"
+    return "text, then audio" if before > after else "audio, then text"
 
 
 async def pieces(asked):
@@ -478,7 +483,7 @@ async def limit(asked, frames=4700):
     return f"{heard:g} frames heard of {said} in {took:.0f} s, {how}, {frame}"
 
 
-QUICK = (handshake, metadata, delay, shape, head, order, pieces, second_client,
+QUICK = (delay, handshake, metadata, shape, head, order, pieces, second_client,
          no_input, ping_empty, ping_data, ping_kind, pong_data, text_frame,
          empty_message, kinds_taken, close_1000, close_reason, five_seconds,
          four_mib, bad_crc, second_bos, any_opus, split_page, other_path,

@@ -250,6 +250,26 @@ class LmServer(Rust):
                 "conv_kernel_size = 3", "kv_repeat = 1", "max_seq_len = 4096"]
 
 
+class StandIn(Server):
+    """Our own stand-in, to be asked the same questions."""
+
+    sentence = "hello from the café 日 😀"
+
+    def __init__(self, build, work, flavour):
+        super().__init__(work, work)
+        self.build, self.flavour = Path(build), flavour
+        self.name = f"standin-{flavour}"
+
+    def command(self):
+        return [str(self.build / "tests/server/moshi-standin"),
+                "--flavour", self.flavour, "--port", str(self.port),
+                "--text", self.sentence, "--byte-fallback",
+                "--text-every", "2", "--speed", "3", "--deflate"]
+
+    def version(self):
+        return f"{self.flavour} of this tree"
+
+
 def pip_versions(venv, *names):
     code = ("import importlib.metadata as m, sys\n"
             "print(', '.join(f'{n} {m.version(n)}' for n in sys.argv[1:]))")

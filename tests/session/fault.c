@@ -562,7 +562,7 @@ main (int argc, char **argv)
 {
   guint i;
 
-  g_test_init (&argc, &argv, NULL);
+  session_test_init (&argc, &argv);
   for (i = 0; i < G_N_ELEMENTS (http_cases); i++) {
     g_autofree gchar *path = g_strconcat ("/fault/http/", http_cases[i].name,
         NULL);

@@ -217,7 +217,7 @@ test_http_statuses (void)
 int
 main (int argc, char **argv)
 {
-  g_test_init (&argc, &argv, NULL);
+  session_test_init (&argc, &argv);
   g_test_add_func ("/queue/bound", test_queue_bound);
   g_test_add_func ("/queue/clear", test_queue_clear);
   g_test_add_func ("/network/shared", test_network_shared);

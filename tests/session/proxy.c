@@ -355,7 +355,7 @@ main (int argc, char **argv)
 {
   guint i;
 
-  g_test_init (&argc, &argv, NULL);
+  session_test_init (&argc, &argv);
   clear_environment ();
   g_test_add_data_func ("/proxy/ws", GINT_TO_POINTER (FALSE), test_tunnel);
   g_test_add_data_func ("/proxy/wss", GINT_TO_POINTER (TRUE), test_tunnel);

@@ -208,7 +208,7 @@ main (int argc, char **argv)
   };
   guint i;
 
-  g_test_init (&argc, &argv, NULL);
+  session_test_init (&argc, &argv);
   for (i = 0; i < G_N_ELEMENTS (names); i++) {
     g_autofree gchar *path = g_strconcat ("/standin/flavour/", names[i], NULL);
 

@@ -349,7 +349,7 @@ main (int argc, char **argv)
 {
   guint i;
 
-  g_test_init (&argc, &argv, NULL);
+  session_test_init (&argc, &argv);
   if (!g_tls_backend_supports_tls (g_tls_backend_get_default ())) {
     g_print ("1..0 # SKIP no TLS backend for GIO\n");
     return 0;

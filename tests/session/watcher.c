@@ -25,6 +25,22 @@ free_seen (gpointer data)
   g_free (seen);
 }
 
+static void
+ignore (const gchar * domain, GLogLevelFlags level, const gchar * message,
+    gpointer user_data)
+{
+}
+
+/* g_test_init() without libsoup's and GIO's word on each frame, which GTest
+ * would print and which would slow the network thread down. */
+void
+session_test_init (int *argc, char ***argv)
+{
+  g_test_init (argc, argv, NULL);
+  g_log_set_handler ("libsoup", G_LOG_LEVEL_DEBUG, ignore, NULL);
+  g_log_set_handler ("GLib-GIO", G_LOG_LEVEL_DEBUG, ignore, NULL);
+}
+
 Watcher *
 watcher_new (void)
 {

@@ -24,6 +24,8 @@ typedef struct
 
 typedef struct _Watcher Watcher;
 
+void session_test_init (int *argc, char ***argv);
+
 Watcher *watcher_new (void);
 Watcher *watcher_ref (Watcher * self);
 void watcher_unref (Watcher * self);

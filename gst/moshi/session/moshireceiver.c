@@ -251,7 +251,8 @@ take_server_error (const MoshiMessage * message, GError ** error)
       message->size, MAX_SERVER_ERROR);
 
   g_set_error (error, MOSHI_ERROR, MOSHI_ERROR_SERVER,
-      "The server reports an error: %s", *words ? words : "(no words)");
+      "The server reports an error: %s; try again, or ask who runs the server.",
+      *words ? words : "(no words)");
   return MOSHI_RECEIVER_FAULT;
 }
 
@@ -314,4 +315,17 @@ moshi_receiver_take (MoshiReceiver * self, GBytes * bytes, gboolean is_text,
     default:
       return skip (self, &message, now);
   }
+}
+
+/**
+ * moshi_receiver_get_barren:
+ * @self: a receiver
+ *
+ * Returns: how many audio messages have come since the last one that gave an
+ *     Opus packet, on this connection
+ */
+guint
+moshi_receiver_get_barren (MoshiReceiver * self)
+{
+  return self->barren;
 }

@@ -66,5 +66,6 @@ void moshi_receiver_set_ready (MoshiReceiver * self);
 MoshiReceiverResult moshi_receiver_take (MoshiReceiver * self, GBytes * bytes,
     gboolean is_text, gint64 now, GError ** error);
 guint64 moshi_receiver_get_samples (MoshiReceiver * self);
+guint moshi_receiver_get_barren (MoshiReceiver * self);
 
 G_END_DECLS

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "moshisession.h"
 
+#include <string.h>
+
 #include "moshilink.h"
 #include "moshinetwork.h"
 #include "moshiplan.h"
 #include "moshireceiver.h"
 #include "moshisendqueue.h"
+#include "../protocol/moshiaddress.h"
 #include "../protocol/moshimessage.h"
 #include "../protocol/moshioggwriter.h"
 
@@ -171,11 +174,34 @@ emit_fault (MoshiSession * self, MoshiSessionEventKind kind, guint delay)
 }
 
 /* What is told is counted first, so that who is told sees it counted. */
+/* What a server says of itself, without what we told it in confidence: it goes
+ * into messages and tags. */
+static GBytes *
+redact_bytes (MoshiSession * self, GBytes * bytes)
+{
+  gsize size;
+  const gchar *data = g_bytes_get_data (bytes, &size);
+  gchar *text = g_strndup (data, size);
+  guint i;
+
+  for (i = 0; i < self->plan->secrets->len; i++) {
+    gchar *redacted = moshi_redact (text, self->plan->secrets->pdata[i]);
+
+    g_free (text);
+    text = redacted;
+  }
+  return g_bytes_new_take (text, strlen (text));
+}
+
 static void
 on_receiver_event (const MoshiSessionEvent * event, gpointer user_data)
 {
   MoshiSession *self = user_data;
   MoshiSessionEvent copy = *event;
+  g_autoptr (GBytes) redacted = NULL;
+
+  if (event->kind == MOSHI_SESSION_METADATA)
+    copy.bytes = redacted = redact_bytes (self, event->bytes);
 
   g_mutex_lock (&self->lock);
   self->stats.samples_received = moshi_receiver_get_samples (self->receiver);
@@ -217,6 +243,17 @@ explain_time_out (MoshiSession * self)
           life->handshake_timeout);
       break;
     case MOSHI_LIFE_REASON_IDLE_TIMEOUT:
+      /* In batch so little is under way that a server that talks nonsense falls
+       * silent before the receiver's own limits. Two headers are no nonsense
+       * (RFC 7845 section 3). */
+      if (moshi_receiver_get_barren (self->receiver) > 2) {
+        error = g_error_new (MOSHI_ERROR, MOSHI_ERROR_OGG,
+            "The server's audio cannot be read: for %u ms its messages, %u in "
+            "all, held no Opus in Ogg; check that the URI names a Moshi "
+            "server.", life->idle_timeout,
+            moshi_receiver_get_barren (self->receiver));
+        break;
+      }
       error = g_error_new (MOSHI_ERROR, MOSHI_ERROR_LOST,
           "%s was given audio but has been silent for %u ms; its session "
           "limit may have been reached, or it has failed.", host,
