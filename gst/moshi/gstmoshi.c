@@ -80,23 +80,11 @@ enum
 
 static guint signals[N_SIGNALS];
 
-static GstStaticPadTemplate text_template =
-GST_STATIC_PAD_TEMPLATE ("text", GST_PAD_SRC, GST_PAD_REQUEST,
-    GST_STATIC_CAPS ("text/x-raw, format=(string)utf8"));
-
 #define gst_moshi_parent_class parent_class
 G_DEFINE_TYPE (GstMoshi, gst_moshi, GST_TYPE_ELEMENT);
 
-static gboolean
-register_tags (void)
-{
-  gst_tag_register (GST_MOSHI_TAG_TEXT, GST_TAG_FLAG_DECODED, G_TYPE_STRING,
-      "Moshi's words", "What Moshi says", gst_tag_merge_use_first);
-  return TRUE;
-}
-
 GST_ELEMENT_REGISTER_DEFINE_WITH_CODE (moshi, "moshi", GST_RANK_NONE,
-    GST_TYPE_MOSHI, register_tags ());
+    GST_TYPE_MOSHI, gst_moshi_words_register ());
 
 /* --- batch or live -------------------------------------------------------- */
 
@@ -339,18 +327,9 @@ request_new_pad (GstElement * element, GstPadTemplate * template,
     const gchar * name, const GstCaps * caps)
 {
   GstMoshi *self = GST_MOSHI (element);
-  GstPad *pad = gst_element_get_static_pad (element, "text");
 
-  if (pad) {
-    GST_WARNING_OBJECT (self, "there is one text pad, and it is in use");
-    gst_object_unref (pad);
-    return NULL;
-  }
-  pad = gst_pad_new_from_template (template, "text");
-  gst_pad_set_iterate_internal_links_function (pad, iterate_no_links);
-  gst_moshi_words_add_pad (gst_moshi_output_get_words (self->output), pad);
-  gst_element_add_pad (element, pad);
-  return pad;
+  return gst_moshi_words_request_pad (gst_moshi_output_get_words
+      (self->output), template);
 }
 
 static void
@@ -358,8 +337,7 @@ release_pad (GstElement * element, GstPad * pad)
 {
   GstMoshi *self = GST_MOSHI (element);
 
-  gst_moshi_words_remove_pad (gst_moshi_output_get_words (self->output));
-  gst_element_remove_pad (element, pad);
+  gst_moshi_words_release_pad (gst_moshi_output_get_words (self->output), pad);
 }
 
 /* --- states --------------------------------------------------------------- */
@@ -393,6 +371,7 @@ start (GstMoshi * self)
   gboolean ret;
 
   copy_settings (self, &settings);
+  gst_moshi_talk_clear_mode (self->talk);
   gst_moshi_talk_reset_input (self->talk);
   gst_moshi_talk_reset_output (self->talk);
   gst_moshi_input_start (self->input, &settings);
@@ -603,17 +582,7 @@ install_properties (GObjectClass * klass)
       | GST_MOSHI_SETTINGS_INPUT | GST_MOSHI_SETTINGS_OUTPUT
       | GST_MOSHI_SETTINGS_BATCH);
 
-  g_object_class_install_property (klass, PROP_STATS,
-      g_param_spec_boxed ("stats", "Statistics",
-          "What has happened so far, counted: see the documentation. Kept "
-          "after the end", GST_TYPE_STRUCTURE,
-          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
-  g_object_class_install_property (klass, PROP_CONNECTION_STATE,
-      g_param_spec_enum ("connection-state", "Connection state",
-          "Where the session with the server is in its life",
-          GST_TYPE_MOSHI_CONNECTION_STATE, MOSHI_LIFE_IDLE,
-          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
-  gst_type_mark_as_plugin_api (GST_TYPE_MOSHI_CONNECTION_STATE, 0);
+  gst_moshi_stats_install (klass, PROP_STATS, PROP_CONNECTION_STATE);
 }
 
 static void
@@ -646,7 +615,7 @@ gst_moshi_class_init (GstMoshiClass * klass)
       gst_moshi_input_get_template_caps ());
   add_template (element_class, "src", GST_PAD_SRC,
       gst_moshi_format_get_template_caps ());
-  gst_element_class_add_static_pad_template (element_class, &text_template);
+  gst_moshi_words_add_template (element_class);
   gst_element_class_set_static_metadata (element_class,
       "Moshi conversation", "Filter/Network/Audio",
       "Sends speech to a Moshi server and gives out what Moshi says",

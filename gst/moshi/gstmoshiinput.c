@@ -77,6 +77,7 @@ struct _GstMoshiInput
     gfloat f32[MAX_FRAME];
   } mono;
   guint64 tail;                 /* ticks */
+  guint64 drain_timeout;        /* µs */
   gboolean playing;             /* the element's clock runs */
   GstClockTime upstream_latency;
 
@@ -217,6 +218,7 @@ gst_moshi_input_start (GstMoshiInput * self, const GstMoshiSettings * settings)
   g_mutex_lock (&self->lock);
   self->frame_ticks = gst_moshi_settings_get_frame_duration (settings);
   self->tail = GST_MOSHI_MS_TO_TICKS (settings->tail);
+  self->drain_timeout = settings->drain_timeout * G_GUINT64_CONSTANT (1000);
   self->running = self->playing = FALSE;
   self->upstream_latency = 0;
   self->has_format = FALSE;
@@ -267,7 +269,7 @@ check_flow_locked (GstMoshiTalk * talk)
     return GST_FLOW_FLUSHING;
   if (talk->failed)
     return GST_FLOW_EOS;
-  return talk->flow;
+  return talk->paired ? GST_FLOW_OK : talk->flow;
 }
 
 static GstFlowReturn
@@ -886,7 +888,12 @@ gst_moshi_input_eos (GstMoshiInput * self)
 {
   GstMoshiTalk *talk = self->talk;
   GstFlowReturn ret = GST_FLOW_OK;
-  gboolean live = is_live (self);
+  gboolean live;
+
+  /* The tail of a pair goes up in real time, whatever came before it. */
+  if (talk->paired)
+    gst_moshi_talk_set_input_live (talk, TRUE);
+  live = is_live (self);
 
   g_mutex_lock (&self->lock);
   if (!live && self->running)
@@ -904,6 +911,52 @@ gst_moshi_input_eos (GstMoshiInput * self)
   g_cond_broadcast (&talk->cond);
   g_mutex_unlock (&talk->lock);
   return ret;
+}
+
+/**
+ * gst_moshi_input_wait_drained:
+ * @self: a speaking half of a pair, after gst_moshi_input_eos()
+ *
+ * Streaming thread: waits until the listening half has played every answer, or
+ * does not listen, or waits in vain.
+ */
+void
+gst_moshi_input_wait_drained (GstMoshiInput * self)
+{
+  GstMoshiTalk *talk = self->talk;
+
+  g_mutex_lock (&talk->lock);
+  while (!talk->input_flushing && !talk->failed && talk->ready
+      && talk->schedule && !talk->output_done) {
+    gint64 deadline = MAX (talk->done_time, talk->last_answer)
+        + self->drain_timeout;
+
+    if (!g_cond_wait_until (&talk->cond, &talk->lock, deadline))
+      break;
+  }
+  g_mutex_unlock (&talk->lock);
+}
+
+/**
+ * gst_moshi_input_wait_ready:
+ * @self: a speaking half of a pair whose input is not live
+ *
+ * Streaming thread: waits until the server listens.
+ *
+ * Returns: %FALSE if that was in vain: flushing, or failed
+ */
+gboolean
+gst_moshi_input_wait_ready (GstMoshiInput * self)
+{
+  GstMoshiTalk *talk = self->talk;
+  gboolean ready;
+
+  g_mutex_lock (&talk->lock);
+  while (!talk->input_flushing && !talk->failed && !talk->ready)
+    g_cond_wait (&talk->cond, &talk->lock);
+  ready = talk->ready;
+  g_mutex_unlock (&talk->lock);
+  return ready;
 }
 
 /**

@@ -115,6 +115,7 @@ gst_moshi_output_start (GstMoshiOutput * self,
 
   g_mutex_lock (&self->talk->lock);
   gst_moshi_schedule_start_locked (&self->schedule, settings);
+  gst_moshi_words_set_session (self->words, self->talk->session_index);
   g_mutex_unlock (&self->talk->lock);
 }
 
@@ -521,6 +522,8 @@ finish (GstMoshiOutput * self)
   prepare (self);
   g_mutex_lock (&talk->lock);
   self->schedule.eos = TRUE;
+  talk->output_done = TRUE;
+  g_cond_broadcast (&talk->cond);
   if (talk->session)
     session = moshi_session_ref (talk->session);
   g_mutex_unlock (&talk->lock);
@@ -587,7 +590,7 @@ keep_fed (GstMoshiOutput * self)
   GstMoshiInput *input = NULL;
 
   g_mutex_lock (&self->talk->lock);
-  if (self->talk->input && self->talk->live && self->schedule.started
+  if (self->talk->input && self->talk->input_live && self->schedule.started
       && self->schedule.playing)
     input = gst_moshi_input_ref (self->talk->input);
   g_mutex_unlock (&self->talk->lock);
@@ -680,6 +683,21 @@ gst_moshi_output_set_playing (GstMoshiOutput * self, gboolean playing)
 {
   g_mutex_lock (&self->talk->lock);
   self->schedule.playing = playing;
+  gst_moshi_schedule_wake_locked (&self->schedule);
+  g_mutex_unlock (&self->talk->lock);
+}
+
+/**
+ * gst_moshi_output_end:
+ * @self: a listening half
+ *
+ * Any thread: EOS now, whatever there is to come.
+ */
+void
+gst_moshi_output_end (GstMoshiOutput * self)
+{
+  g_mutex_lock (&self->talk->lock);
+  self->schedule.end_now = TRUE;
   gst_moshi_schedule_wake_locked (&self->schedule);
   g_mutex_unlock (&self->talk->lock);
 }

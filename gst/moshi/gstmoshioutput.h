@@ -28,6 +28,7 @@ void gst_moshi_output_set_upstream_latency (GstMoshiOutput * self,
 GstClockTime gst_moshi_output_get_latency (GstMoshiOutput * self);
 gboolean gst_moshi_output_activate (GstMoshiOutput * self, gboolean active);
 void gst_moshi_output_set_playing (GstMoshiOutput * self, gboolean playing);
+void gst_moshi_output_end (GstMoshiOutput * self);
 void gst_moshi_output_flush_start (GstMoshiOutput * self);
 void gst_moshi_output_flush_stop (GstMoshiOutput * self, gboolean restart);
 

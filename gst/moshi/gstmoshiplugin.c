@@ -2,11 +2,17 @@
 #include "config.h"
 
 #include "gstmoshi.h"
+#include "gstmoshisink.h"
+#include "gstmoshisrc.h"
 
 static gboolean
 plugin_init (GstPlugin * plugin)
 {
-  return GST_ELEMENT_REGISTER (moshi, plugin);
+  gboolean ret = GST_ELEMENT_REGISTER (moshi, plugin);
+
+  ret |= GST_ELEMENT_REGISTER (moshisink, plugin);
+  ret |= GST_ELEMENT_REGISTER (moshisrc, plugin);
+  return ret;
 }
 
 GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, moshi,

@@ -68,7 +68,7 @@ gst_moshi_schedule_restart_locked (GstMoshiSchedule * self)
 {
   self->base = 0;
   self->pending = self->pending_silence = 0;
-  self->started = self->eos = FALSE;
+  self->started = self->end_now = self->eos = FALSE;
   moshi_playout_forget (self->playout);
 }
 
@@ -335,7 +335,7 @@ gst_moshi_schedule_choose_locked (GstMoshiSchedule * self, GstMoshiStep * step)
       step->kind = GST_MOSHI_STEP_STOP;
       return;
     }
-    if (talk->failed && !talk->known)
+    if (self->end_now || (talk->failed && !talk->known))
       step->kind = GST_MOSHI_STEP_EOS;
     else if (talk->known && talk->live)
       choose_live_locked (self, step);

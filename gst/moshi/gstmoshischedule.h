@@ -74,6 +74,7 @@ struct _GstMoshiSchedule
   GstClockTime upstream_latency;
 
   guint64 drain_timeout;        /* µs */
+  gboolean end_now;             /* EOS is wanted, whatever there is to come */
   gboolean eos;
 };
 

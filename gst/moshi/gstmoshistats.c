@@ -4,6 +4,8 @@
 
 #include "gstmoshistats.h"
 
+#include "gstmoshisettings.h"
+
 /* Samples at 24 kHz as time */
 static guint64
 samples_to_time (guint64 samples)
@@ -90,4 +92,27 @@ gst_moshi_stats_new (GstMoshiTalk * talk, GstMoshiWords * words)
   gst_structure_set (stats, "words", G_TYPE_UINT,
       words ? gst_moshi_words_get_count (words) : 0, NULL);
   return stats;
+}
+
+/**
+ * gst_moshi_stats_install:
+ * @klass: of an element, in its class_init
+ * @stats: id of the property `stats`
+ * @connection_state: id of the property `connection-state`
+ */
+void
+gst_moshi_stats_install (GObjectClass * klass, guint stats,
+    guint connection_state)
+{
+  g_object_class_install_property (klass, stats,
+      g_param_spec_boxed ("stats", "Statistics",
+          "What has happened so far, counted: see the documentation. Kept "
+          "after the end", GST_TYPE_STRUCTURE,
+          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+  g_object_class_install_property (klass, connection_state,
+      g_param_spec_enum ("connection-state", "Connection state",
+          "Where the session with the server is in its life",
+          GST_TYPE_MOSHI_CONNECTION_STATE, MOSHI_LIFE_IDLE,
+          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+  gst_type_mark_as_plugin_api (GST_TYPE_MOSHI_CONNECTION_STATE, 0);
 }

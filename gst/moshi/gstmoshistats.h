@@ -6,6 +6,8 @@
 
 G_BEGIN_DECLS
 
+void gst_moshi_stats_install (GObjectClass * klass, guint stats,
+    guint connection_state);
 GstStructure *gst_moshi_stats_new (GstMoshiTalk * talk,
     GstMoshiWords * words);
 

@@ -28,6 +28,40 @@ gst_moshi_talk_new (void)
   return self;
 }
 
+/* A pair is live: only the way up may be something else. */
+static gpointer
+new_pair (void)
+{
+  GstMoshiTalk *self = gst_moshi_talk_new ();
+
+  self->known = self->live = self->paired = TRUE;
+  return self;
+}
+
+static void
+unref_pair (gpointer self)
+{
+  gst_moshi_talk_unref (self);
+}
+
+/**
+ * gst_moshi_talk_join:
+ * @name: of the session that joins a pair of elements
+ * @role: the half to take
+ * @error: return location
+ *
+ * Any thread.
+ *
+ * Returns: (transfer none) (nullable): the talk, valid until
+ *     moshi_sessions_leave(); %NULL if that half is taken
+ */
+GstMoshiTalk *
+gst_moshi_talk_join (const gchar * name, MoshiSessionsRole role,
+    GError ** error)
+{
+  return moshi_sessions_join (name, role, new_pair, unref_pair, error);
+}
+
 /**
  * gst_moshi_talk_ref:
  * @self: a talk
@@ -112,7 +146,7 @@ gst_moshi_talk_reset_output (GstMoshiTalk * self)
 {
   g_mutex_lock (&self->lock);
   clear_items_locked (self);
-  self->known = self->live = FALSE;
+  self->output_done = FALSE;
   self->items_dropped = 0;
   self->output_dropped = self->output_filled = 0;
   self->flow = GST_FLOW_OK;
@@ -204,6 +238,34 @@ gst_moshi_talk_set_input (GstMoshiTalk * self, GstMoshiInput * input)
 {
   g_mutex_lock (&self->lock);
   self->input = input;
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * gst_moshi_talk_clear_mode:
+ * @self: a talk of one element, which starts from READY
+ *
+ * Whether it is batch or live is not known yet.
+ */
+void
+gst_moshi_talk_clear_mode (GstMoshiTalk * self)
+{
+  g_mutex_lock (&self->lock);
+  self->known = self->live = self->input_live = FALSE;
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * gst_moshi_talk_set_input_live:
+ * @self: a talk of a pair
+ * @live: whether what no session takes is gone, or waits
+ */
+void
+gst_moshi_talk_set_input_live (GstMoshiTalk * self, gboolean live)
+{
+  g_mutex_lock (&self->lock);
+  self->input_live = live;
+  g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
 }
 
@@ -368,9 +430,14 @@ gst_moshi_talk_fail (GstMoshiTalk * self)
   g_mutex_unlock (&self->lock);
 }
 
+/* Where nobody listens nothing is kept. */
 static void
 append_locked (GstMoshiTalk * self, GstMoshiItem * item)
 {
+  if (self->schedule == NULL) {
+    gst_moshi_item_free (item);
+    return;
+  }
   g_queue_push_tail (&self->items, item);
   self->queued += item->duration;
   g_cond_broadcast (&self->cond);
@@ -395,6 +462,7 @@ gst_moshi_talk_started (GstMoshiTalk * self, guint index)
   /* What an ended session has not answered will not come. */
   self->received = self->sent;
   gst_moshi_meter_new_session (&self->meter);
+  self->session_index = index;
   self->ready = TRUE;
   append_locked (self, item);
   g_mutex_unlock (&self->lock);

@@ -5,6 +5,7 @@
 
 #include "gstmoshimeter.h"
 #include "session/moshisession.h"
+#include "session/moshisessions.h"
 
 G_BEGIN_DECLS
 
@@ -90,6 +91,7 @@ typedef struct
   MoshiSession *session;        /* from READY to PAUSED until back */
   MoshiSessionStats stats;      /* of the last session, once it is gone */
   MoshiLifeState state;
+  guint session_index;
   gboolean ready;               /* the server takes audio */
   gboolean failed;              /* the error is posted; nothing comes any more */
 
@@ -103,6 +105,7 @@ typedef struct
   gboolean known;
   gboolean live;
   gboolean input_live;          /* what no session takes is gone */
+  gboolean paired;              /* immutable: two elements, each may come and go */
 
   /* The way up */
   gboolean input_flushing;
@@ -129,6 +132,7 @@ typedef struct
   guint64 received;             /* ticks of audio that have come */
   guint64 pushed;               /* input position up to which output is done */
   GstFlowReturn flow;           /* of the last push */
+  gboolean output_done;         /* EOS is out */
   guint64 items_dropped;
   guint64 output_dropped;       /* ticks that came and were not played */
   guint64 output_filled;        /* ticks of silence where no audio was */
@@ -137,13 +141,17 @@ typedef struct
 } GstMoshiTalk;
 
 GstMoshiTalk *gst_moshi_talk_new (void);
+GstMoshiTalk *gst_moshi_talk_join (const gchar * name, MoshiSessionsRole role,
+    GError ** error);
 GstMoshiTalk *gst_moshi_talk_ref (GstMoshiTalk * self);
 void gst_moshi_talk_unref (GstMoshiTalk * self);
 
 void gst_moshi_talk_reset_input (GstMoshiTalk * self);
 void gst_moshi_talk_reset_output (GstMoshiTalk * self);
 void gst_moshi_talk_take_session (GstMoshiTalk * self, MoshiSession * session);
+void gst_moshi_talk_clear_mode (GstMoshiTalk * self);
 void gst_moshi_talk_set_mode (GstMoshiTalk * self, gboolean live);
+void gst_moshi_talk_set_input_live (GstMoshiTalk * self, gboolean live);
 void gst_moshi_talk_set_input (GstMoshiTalk * self, GstMoshiInput * input);
 MoshiLifeState gst_moshi_talk_get_state (GstMoshiTalk * self);
 void gst_moshi_talk_get_session_stats (GstMoshiTalk * self,

@@ -39,6 +39,32 @@ struct _GstMoshiWords
   gboolean segment_sent;
 };
 
+static GstStaticPadTemplate text_template =
+GST_STATIC_PAD_TEMPLATE ("text", GST_PAD_SRC, GST_PAD_REQUEST,
+    GST_STATIC_CAPS ("text/x-raw, format=(string)utf8"));
+
+/**
+ * gst_moshi_words_register:
+ *
+ * Registers the tag.
+ */
+void
+gst_moshi_words_register (void)
+{
+  gst_tag_register (GST_MOSHI_TAG_TEXT, GST_TAG_FLAG_DECODED, G_TYPE_STRING,
+      "Moshi's words", "What Moshi says", gst_tag_merge_use_first);
+}
+
+/**
+ * gst_moshi_words_add_template:
+ * @klass: of an element that listens, in its class_init
+ */
+void
+gst_moshi_words_add_template (GstElementClass * klass)
+{
+  gst_element_class_add_static_pad_template (klass, &text_template);
+}
+
 /**
  * gst_moshi_words_new:
  * @element: whom it listens for
@@ -418,42 +444,64 @@ gst_moshi_words_end (GstMoshiWords * self)
   g_mutex_unlock (&self->lock);
 }
 
-/**
- * gst_moshi_words_add_pad:
- * @self: words without a pad
- * @pad: (transfer none): a new src pad, inactive and not yet added
- *
- * Any thread, any state. Text goes there from now on.
- */
-void
-gst_moshi_words_add_pad (GstMoshiWords * self, GstPad * pad)
+/* The text is a stream of its own, whatever flows beside it. */
+static GstIterator *
+iterate_no_links (GstPad * pad, GstObject * parent)
 {
-  GstMoshiTextPad *text_pad = gst_moshi_text_pad_new (pad, self->element);
-
-  g_mutex_lock (&self->lock);
-  self->pad = text_pad;
-  self->started = self->segment_sent = FALSE;
-  g_mutex_unlock (&self->lock);
+  return NULL;
 }
 
 /**
- * gst_moshi_words_remove_pad:
+ * gst_moshi_words_request_pad:
  * @self: words
+ * @template: of the `text` pad
  *
- * Any thread, any state. Waits for a push under way, as deactivating a pad does.
+ * The element's request_new_pad: any thread, any state. Text goes there from
+ * now on.
+ *
+ * Returns: (transfer none) (nullable): the pad, added to the element; %NULL if
+ *     there is one already
+ */
+GstPad *
+gst_moshi_words_request_pad (GstMoshiWords * self, GstPadTemplate * template)
+{
+  GstPad *pad;
+
+  if (gst_moshi_words_has_pad (self)) {
+    GST_WARNING_OBJECT (self->element, "the text pad is in use");
+    return NULL;
+  }
+  pad = gst_pad_new_from_template (template, "text");
+  gst_pad_set_iterate_internal_links_function (pad, iterate_no_links);
+
+  g_mutex_lock (&self->lock);
+  self->pad = gst_moshi_text_pad_new (pad, self->element);
+  self->started = self->segment_sent = FALSE;
+  g_mutex_unlock (&self->lock);
+  gst_element_add_pad (self->element, pad);
+  return pad;
+}
+
+/**
+ * gst_moshi_words_release_pad:
+ * @self: words
+ * @pad: (transfer none): the pad requested
+ *
+ * The element's release_pad: any thread, any state. Waits for a push under way,
+ * as deactivating a pad does.
  */
 void
-gst_moshi_words_remove_pad (GstMoshiWords * self)
+gst_moshi_words_release_pad (GstMoshiWords * self, GstPad * pad)
 {
   GstMoshiTextPad *text_pad;
 
   g_mutex_lock (&self->lock);
   text_pad = g_steal_pointer (&self->pad);
   g_mutex_unlock (&self->lock);
-  if (text_pad) {
-    gst_pad_set_active (gst_moshi_text_pad_get_pad (text_pad), FALSE);
-    gst_moshi_text_pad_free (text_pad);
-  }
+
+  gst_pad_set_active (pad, FALSE);
+  g_clear_pointer (&text_pad, gst_moshi_text_pad_free);
+  gst_element_remove_pad (self->element, pad);
 }
 
 /**

@@ -15,6 +15,9 @@ G_BEGIN_DECLS
  */
 #define GST_MOSHI_TAG_TEXT "moshi-text"
 
+void gst_moshi_words_register (void);
+void gst_moshi_words_add_template (GstElementClass * klass);
+
 /**
  * GstMoshiWords:
  *
@@ -40,8 +43,9 @@ void gst_moshi_words_finish (GstMoshiWords * self, guint64 position);
 void gst_moshi_words_reset (GstMoshiWords * self);
 void gst_moshi_words_take_metadata (GstMoshiWords * self, GBytes * json);
 void gst_moshi_words_end (GstMoshiWords * self);
-void gst_moshi_words_add_pad (GstMoshiWords * self, GstPad * pad);
-void gst_moshi_words_remove_pad (GstMoshiWords * self);
+GstPad *gst_moshi_words_request_pad (GstMoshiWords * self,
+    GstPadTemplate * template);
+void gst_moshi_words_release_pad (GstMoshiWords * self, GstPad * pad);
 gboolean gst_moshi_words_has_pad (GstMoshiWords * self);
 void gst_moshi_words_flush (GstMoshiWords * self, GstEvent * event);
 guint gst_moshi_words_get_count (GstMoshiWords * self);

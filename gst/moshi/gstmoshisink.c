@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/**
+ * SECTION:element-moshisink
+ * @title: moshisink
+ * @short_description: the speaking half of a talk with Moshi
+ * @see_also: #element-moshisrc, #element-moshi
+ *
+ * `moshisink` sends the speech it is given to a Moshi server. What Moshi answers
+ * comes out of the `moshisrc` with the same #GstMoshiSink:session, in another
+ * branch or another pipeline of the process. The connection is this element's:
+ * it begins with PAUSED and ends with READY.
+ *
+ * A live input is sent as it comes. Any other is played in real time, once the
+ * server listens.
+ *
+ * ## Example pipelines
+ *
+ * |[
+ * gst-launch-1.0 pulsesrc ! audioconvert ! moshisink uri=ws://127.0.0.1:8998  moshisrc ! audioconvert ! pulsesink
+ * ]| Two branches that nothing else joins.
+ *
+ * |[
+ * gst-launch-1.0 filesrc location=question.wav ! wavparse ! audioconvert ! moshisink uri=ws://127.0.0.1:8998 session=a tail=4000  moshisrc session=a ! wavenc ! filesink location=answer.wav
+ * ]| A question from a file, asked in real time.
+ */
+
+#include "gstmoshisink.h"
+
+#include "gstmoshicall.h"
+#include "gstmoshierror.h"
+#include "gstmoshiinput.h"
+#include "gstmoshisettings.h"
+#include "gstmoshistats.h"
+#include "gstmoshitalk.h"
+
+GST_DEBUG_CATEGORY_STATIC (moshisink_debug);
+#define GST_CAT_DEFAULT moshisink_debug
+
+/* Locks as in gstmoshi.c */
+struct _GstMoshiSink
+{
+  GstBaseSink parent;
+
+  /* Immutable after init */
+  GstMoshiInput *input;
+  GstMoshiCall *call;
+
+  gint live;                    /* atomic: upstream is */
+
+  /* By OBJECT_LOCK */
+  GstMoshiSettings settings;
+  GstMoshiTalk *talk;           /* of the session joined, or last joined */
+  gchar *joined;                /* its name, while started */
+};
+
+enum
+{
+  PROP_STATS = 1,
+  PROP_CONNECTION_STATE,
+};
+
+enum
+{
+  SIGNAL_ACCEPT_CERTIFICATE,
+  SIGNAL_RESTART,
+  SIGNAL_FLUSH_OUTPUT,
+  N_SIGNALS
+};
+
+static guint signals[N_SIGNALS];
+
+#define gst_moshi_sink_parent_class parent_class
+G_DEFINE_TYPE (GstMoshiSink, gst_moshi_sink, GST_TYPE_BASE_SINK);
+
+GST_ELEMENT_REGISTER_DEFINE (moshisink, "moshisink", GST_RANK_NONE,
+    GST_TYPE_MOSHI_SINK);
+
+static GstMoshiTalk *
+ref_talk (GstMoshiSink * self)
+{
+  GstMoshiTalk *talk;
+
+  GST_OBJECT_LOCK (self);
+  talk = gst_moshi_talk_ref (self->talk);
+  GST_OBJECT_UNLOCK (self);
+  return talk;
+}
+
+/* --- base class ----------------------------------------------------------- */
+
+static void
+copy_settings (GstMoshiSink * self, GstMoshiSettings * settings)
+{
+  GST_OBJECT_LOCK (self);
+  gst_moshi_settings_copy (settings, &self->settings);
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+set_talk (GstMoshiSink * self, GstMoshiTalk * talk, gchar * name)
+{
+  GstMoshiTalk *old;
+
+  GST_OBJECT_LOCK (self);
+  old = self->talk;
+  self->talk = gst_moshi_talk_ref (talk);
+  self->joined = name;
+  GST_OBJECT_UNLOCK (self);
+  gst_moshi_talk_unref (old);
+}
+
+static void
+leave (GstMoshiSink * self)
+{
+  g_autofree gchar *name = NULL;
+
+  gst_moshi_call_stop (self->call);
+  gst_moshi_input_set_talk (self->input, NULL);
+  GST_OBJECT_LOCK (self);
+  name = g_steal_pointer (&self->joined);
+  GST_OBJECT_UNLOCK (self);
+  if (name)
+    moshi_sessions_leave (name, MOSHI_SESSIONS_SPEAKS);
+}
+
+static gboolean
+begin (GstMoshiSink * self, const GstMoshiSettings * settings)
+{
+  g_autoptr (GError) error = NULL;
+  GstMoshiTalk *talk = gst_moshi_talk_join (settings->session,
+      MOSHI_SESSIONS_SPEAKS, &error);
+
+  if (talk == NULL) {
+    gst_moshi_error_post (GST_ELEMENT (self), error, 0, 0);
+    return FALSE;
+  }
+  set_talk (self, talk, g_strdup (settings->session));
+  gst_moshi_talk_reset_input (talk);
+  gst_moshi_talk_set_input_flushing (talk, FALSE);
+  gst_moshi_input_set_talk (self->input, talk);
+  gst_moshi_input_start (self->input, settings);
+  if (!gst_moshi_call_start (self->call, talk, settings)) {
+    leave (self);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+start (GstBaseSink * sink)
+{
+  GstMoshiSink *self = GST_MOSHI_SINK (sink);
+  GstMoshiSettings settings;
+  gboolean ret;
+
+  copy_settings (self, &settings);
+  ret = begin (self, &settings);
+  gst_moshi_settings_clear (&settings);
+  return ret;
+}
+
+static gboolean
+stop (GstBaseSink * sink)
+{
+  leave (GST_MOSHI_SINK (sink));
+  return TRUE;
+}
+
+static gboolean
+set_caps (GstBaseSink * sink, GstCaps * caps)
+{
+  return gst_moshi_input_set_caps (GST_MOSHI_SINK (sink)->input, caps);
+}
+
+static gboolean
+unlock (GstBaseSink * sink)
+{
+  g_autoptr (GstMoshiTalk) talk = ref_talk (GST_MOSHI_SINK (sink));
+
+  gst_moshi_talk_set_input_flushing (talk, TRUE);
+  return TRUE;
+}
+
+static gboolean
+unlock_stop (GstBaseSink * sink)
+{
+  g_autoptr (GstMoshiTalk) talk = ref_talk (GST_MOSHI_SINK (sink));
+
+  gst_moshi_talk_set_input_flushing (talk, FALSE);
+  return TRUE;
+}
+
+static void
+find_mode (GstMoshiSink * self)
+{
+  g_autoptr (GstMoshiTalk) talk = ref_talk (self);
+  GstQuery *query = gst_query_new_latency ();
+  gboolean live = FALSE;
+  GstClockTime min = 0;
+
+  if (gst_pad_peer_query (GST_BASE_SINK_PAD (self), query))
+    gst_query_parse_latency (query, &live, &min, NULL);
+  gst_query_unref (query);
+  GST_INFO_OBJECT (self, "upstream is %s", live ? "live" : "not live");
+  g_atomic_int_set (&self->live, live);
+  gst_moshi_talk_set_input_live (talk, live);
+  gst_moshi_input_set_upstream_latency (self->input, live ? min : 0);
+}
+
+/* What is not live begins when the server listens: it would be behind the clock
+ * from its start. */
+static GstFlowReturn
+preroll (GstBaseSink * sink, GstBuffer * buffer)
+{
+  GstMoshiSink *self = GST_MOSHI_SINK (sink);
+
+  if (!g_atomic_int_get (&self->live))
+    gst_moshi_input_wait_ready (self->input);
+  return GST_FLOW_OK;
+}
+
+static GstFlowReturn
+render (GstBaseSink * sink, GstBuffer * buffer)
+{
+  return gst_moshi_input_chain (GST_MOSHI_SINK (sink)->input,
+      gst_buffer_ref (buffer));
+}
+
+/* Live input goes at once: to wait for its time would only make it later. */
+static void
+get_times (GstBaseSink * sink, GstBuffer * buffer, GstClockTime * start,
+    GstClockTime * end)
+{
+  *start = *end = GST_CLOCK_TIME_NONE;
+  if (!g_atomic_int_get (&GST_MOSHI_SINK (sink)->live))
+    GST_BASE_SINK_CLASS (parent_class)->get_times (sink, buffer, start, end);
+}
+
+static gboolean
+event (GstBaseSink * sink, GstEvent * event)
+{
+  GstMoshiSink *self = GST_MOSHI_SINK (sink);
+  const GstSegment *segment;
+  GstClockTime pts, duration;
+
+  switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_STREAM_START:
+      find_mode (self);
+      break;
+    case GST_EVENT_SEGMENT:
+      gst_event_parse_segment (event, &segment);
+      gst_moshi_input_set_segment (self->input, segment);
+      break;
+    case GST_EVENT_GAP:
+      gst_event_parse_gap (event, &pts, &duration);
+      gst_moshi_input_gap (self->input, pts, duration);
+      break;
+    case GST_EVENT_FLUSH_STOP:
+      gst_moshi_input_flush (self->input);
+      break;
+    case GST_EVENT_EOS:
+      gst_moshi_input_eos (self->input);
+      gst_moshi_input_wait_drained (self->input);
+      break;
+    default:
+      break;
+  }
+  return GST_BASE_SINK_CLASS (parent_class)->event (sink, event);
+}
+
+/* --- states --------------------------------------------------------------- */
+
+static gboolean
+check_settings (GstMoshiSink * self)
+{
+  g_autoptr (MoshiSessionConfig) config = NULL;
+  g_autoptr (GError) error = NULL;
+  GstMoshiSettings settings;
+
+  copy_settings (self, &settings);
+  if (!gst_moshi_settings_to_config (&settings, TRUE, &config, &error))
+    gst_moshi_error_post (GST_ELEMENT (self), error, 0, 0);
+  gst_moshi_settings_clear (&settings);
+  return config != NULL;
+}
+
+static GstStateChangeReturn
+change_state (GstElement * element, GstStateChange transition)
+{
+  GstMoshiSink *self = GST_MOSHI_SINK (element);
+  GstStateChangeReturn ret;
+
+  if (transition == GST_STATE_CHANGE_NULL_TO_READY && !check_settings (self))
+    return GST_STATE_CHANGE_FAILURE;
+  if (transition == GST_STATE_CHANGE_PLAYING_TO_PAUSED)
+    gst_moshi_input_set_playing (self->input, FALSE);
+
+  ret = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
+
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING
+      && ret != GST_STATE_CHANGE_FAILURE)
+    gst_moshi_input_set_playing (self->input, TRUE);
+  return ret;
+}
+
+/* --- properties and signals ----------------------------------------------- */
+
+static void
+set_property (GObject * object, guint id, const GValue * value,
+    GParamSpec * pspec)
+{
+  GstMoshiSink *self = GST_MOSHI_SINK (object);
+  gboolean ours;
+  gint bitrate, complexity;
+
+  GST_OBJECT_LOCK (self);
+  ours = gst_moshi_settings_set_property (&self->settings, id, value, pspec);
+  bitrate = self->settings.bitrate;
+  complexity = self->settings.complexity;
+  GST_OBJECT_UNLOCK (self);
+
+  if (ours)
+    gst_moshi_input_set_encoder (self->input, bitrate, complexity);
+  else
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+}
+
+static void
+get_property (GObject * object, guint id, GValue * value, GParamSpec * pspec)
+{
+  GstMoshiSink *self = GST_MOSHI_SINK (object);
+  g_autoptr (GstMoshiTalk) talk = ref_talk (self);
+  gboolean ours;
+
+  if (id == PROP_STATS) {
+    g_value_take_boxed (value, gst_moshi_stats_new (talk, NULL));
+    return;
+  }
+  if (id == PROP_CONNECTION_STATE) {
+    g_value_set_enum (value, gst_moshi_talk_get_state (talk));
+    return;
+  }
+
+  GST_OBJECT_LOCK (self);
+  ours = gst_moshi_settings_get_property (&self->settings, id, value, pspec);
+  GST_OBJECT_UNLOCK (self);
+  if (!ours)
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+}
+
+static void
+restart (GstMoshiSink * self)
+{
+  g_autoptr (GstMoshiTalk) talk = ref_talk (self);
+
+  gst_moshi_talk_restart (talk);
+}
+
+static void
+flush_output (GstMoshiSink * self)
+{
+  g_autoptr (GstMoshiTalk) talk = ref_talk (self);
+
+  gst_moshi_talk_drop_output (talk);
+}
+
+/* Nobody connected to the signal accepts nothing. */
+static gboolean
+accept_certificate (GstElement * element, GTlsCertificate * certificate,
+    GTlsCertificateFlags errors)
+{
+  gboolean accept = FALSE;
+
+  g_signal_emit (element, signals[SIGNAL_ACCEPT_CERTIFICATE], 0, NULL,
+      certificate, errors, &accept);
+  return accept;
+}
+
+static void
+finalize (GObject * object)
+{
+  GstMoshiSink *self = GST_MOSHI_SINK (object);
+
+  gst_moshi_call_free (self->call);
+  gst_moshi_input_unref (self->input);
+  gst_moshi_talk_unref (self->talk);
+  gst_moshi_settings_clear (&self->settings);
+  G_OBJECT_CLASS (parent_class)->finalize (object);
+}
+
+static void
+install_signals (GObjectClass * klass)
+{
+  /**
+   * GstMoshiSink::accept-certificate:
+   * @self: the element
+   * @connection: (nullable): always %NULL, libsoup does not hand it out
+   * @certificate: the server's, which did not pass
+   * @errors: what is wrong with it
+   *
+   * As #GstMoshi::accept-certificate.
+   *
+   * Returns: %TRUE to go on all the same
+   */
+  signals[SIGNAL_ACCEPT_CERTIFICATE] =
+      g_signal_new ("accept-certificate", G_TYPE_FROM_CLASS (klass),
+      G_SIGNAL_RUN_LAST, 0, g_signal_accumulator_true_handled, NULL, NULL,
+      G_TYPE_BOOLEAN, 3, G_TYPE_TLS_CONNECTION, G_TYPE_TLS_CERTIFICATE,
+      G_TYPE_TLS_CERTIFICATE_FLAGS);
+
+  /**
+   * GstMoshiSink::restart:
+   * @self: the element
+   *
+   * Begins a new conversation on a new session, without leaving PLAYING.
+   */
+  signals[SIGNAL_RESTART] =
+      g_signal_new_class_handler ("restart", G_TYPE_FROM_CLASS (klass),
+      G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION, G_CALLBACK (restart), NULL, NULL,
+      NULL, G_TYPE_NONE, 0);
+
+  /**
+   * GstMoshiSink::flush-output:
+   * @self: the element
+   *
+   * Drops what Moshi has said and is not yet played.
+   */
+  signals[SIGNAL_FLUSH_OUTPUT] =
+      g_signal_new_class_handler ("flush-output", G_TYPE_FROM_CLASS (klass),
+      G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION, G_CALLBACK (flush_output), NULL,
+      NULL, NULL, G_TYPE_NONE, 0);
+}
+
+static void
+gst_moshi_sink_class_init (GstMoshiSinkClass * klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+  GstBaseSinkClass *sink_class = GST_BASE_SINK_CLASS (klass);
+  g_autoptr (GstCaps) caps = gst_moshi_input_get_template_caps ();
+
+  GST_DEBUG_CATEGORY_INIT (moshisink_debug, "moshisink", 0,
+      "Moshi: the speaking element");
+  object_class->finalize = finalize;
+  object_class->set_property = set_property;
+  object_class->get_property = get_property;
+  gst_moshi_settings_install (object_class, GST_MOSHI_SETTINGS_CONNECTION
+      | GST_MOSHI_SETTINGS_INPUT | GST_MOSHI_SETTINGS_SESSION);
+  gst_moshi_stats_install (object_class, PROP_STATS, PROP_CONNECTION_STATE);
+  install_signals (object_class);
+
+  sink_class->start = start;
+  sink_class->stop = stop;
+  sink_class->set_caps = set_caps;
+  sink_class->unlock = unlock;
+  sink_class->unlock_stop = unlock_stop;
+  sink_class->preroll = preroll;
+  sink_class->render = render;
+  sink_class->get_times = get_times;
+  sink_class->event = event;
+  element_class->change_state = change_state;
+  gst_element_class_add_pad_template (element_class,
+      gst_pad_template_new ("sink", GST_PAD_SINK, GST_PAD_ALWAYS, caps));
+  gst_element_class_set_static_metadata (element_class,
+      "Moshi conversation, speaking half", "Sink/Network/Audio",
+      "Sends speech to a Moshi server; a moshisrc of the same session gives out "
+      "what Moshi says", "The gst-moshi developers");
+}
+
+static void
+gst_moshi_sink_init (GstMoshiSink * self)
+{
+  gst_moshi_settings_init (&self->settings);
+  self->talk = gst_moshi_talk_new ();
+  self->input = gst_moshi_input_new (GST_ELEMENT (self));
+  self->call = gst_moshi_call_new (GST_ELEMENT (self), accept_certificate);
+}
