@@ -408,8 +408,25 @@ def ask_facts(context, loop, report):
                    ask, question)
 
 
-PLUGIN = (batch, live, tail_and_close, restart, passthrough, killed_batch,
-          killed_live)
+def record(context):
+    """A short live conversation through the tap: the captures of tests/data."""
+    uri = context.tap_uri("record")
+    talk, _ = context.live("record", uri=uri, options={"eos": 5})
+    talk.finish().ended_well()
+    time.sleep(1)
+    taken = context.captured("record")
+    closes = [r for r in capture.read(taken) if r.kind == capture.CLOSE]
+    need(closes and closes[0].side == capture.CLIENT, "we did not close")
+    if context.args.record:
+        context.args.record.mkdir(parents=True, exist_ok=True)
+        out = context.args.record / f"{context.server.name}.cap"
+        capture.cut(taken, out, 4)
+        return f"{out.name}, {out.stat().st_size} bytes"
+    return f"{taken.stat().st_size} bytes"
+
+
+PLUGIN = (batch, live, tail_and_close, record, restart, passthrough,
+          killed_batch, killed_live)
 
 
 def check_server(args, report, loop, server, checks, with_facts=True):
@@ -487,6 +504,8 @@ def main():
     parser.add_argument("--work", type=Path)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--limits", action="store_true")
+    parser.add_argument("--record", type=Path,
+                        help="where to put captures for tests/data")
     parser.add_argument("--only")
     args = parser.parse_args()
     args.cache, args.build = args.cache.resolve(), args.build.resolve()
