@@ -7,12 +7,15 @@
 #
 #   examples/demo.sh [DIRECTORY]      leaves its files there (build/demo)
 #
+# It builds in `build`, or in the directory that BUILD names.
+#
 # Without MOSHI_URI it talks to the project's stand-in server, which it starts
 # on loopback: no model, no GPU, but real turns. With MOSHI_URI (and
 # MOSHI_API_KEY) set it talks to that server.
 set -eu
 cd "$(dirname "$0")/.."
-out=${1:-build/demo}
+build=${BUILD:-build}
+out=${1:-$build/demo}
 standin=
 
 fail () {
@@ -41,11 +44,12 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-build () {
+build_all () {
   echo "Building ..."
-  [ -f build/build.ninja ] || quietly meson setup build
-  quietly ninja -C build
-  export GST_PLUGIN_PATH="$PWD/build/gst/moshi"
+  [ -f "$build/build.ninja" ] || quietly meson setup "$build"
+  quietly ninja -C "$build"
+  GST_PLUGIN_PATH=$(cd "$build/gst/moshi" && pwd)
+  export GST_PLUGIN_PATH
 }
 
 # Three turns of a person, each followed by a pause to be answered in.
@@ -62,7 +66,7 @@ record_speech () {
 # The server prints "listening on ADDRESS" when it can be reached. In a session
 # of its own, it outlives a Ctrl-C for as long as the conversation needs.
 start_standin () {
-  setsid build/tests/server/moshi-standin --port 0 --voice talk \
+  setsid "$build/tests/server/moshi-standin" --port 0 --voice talk \
     >"$out/standin.log" 2>&1 </dev/null &
   standin=$!
   tries=0
@@ -82,7 +86,7 @@ start_standin () {
 
 mkdir -p "$out"
 examples/setup-debian.sh build run demo
-build
+build_all
 record_speech
 if [ -n "${MOSHI_URI:-}" ]; then
   echo "Talking to the server of MOSHI_URI."
@@ -90,7 +94,7 @@ else
   start_standin
 fi
 
-build/examples/moshi-talk --tail 6000 \
+"$build/examples/moshi-talk" --tail 6000 \
   "$out/question.wav" "$out/answer.wav" "$out/answer.srt"
 
 # Both sides have one time line: question left, answer right.

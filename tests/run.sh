@@ -126,7 +126,7 @@ for part in $parts; do
     plain)
       if build plain; then
         suite plain
-        tap "plain: the README's pipelines" tests/generic/readme.py \
+        tap "plain: the README's pipelines, the demo" tests/generic/readme.py \
           "$top/build-test-plain"
       fi
       ;;

@@ -86,17 +86,27 @@ G_DEFINE_TYPE (GstMoshi, gst_moshi, GST_TYPE_ELEMENT);
 GST_ELEMENT_REGISTER_DEFINE_WITH_CODE (moshi, "moshi", GST_RANK_NONE,
     GST_TYPE_MOSHI, gst_moshi_words_register ());
 
+static void
+copy_settings (GstMoshi * self, GstMoshiSettings * settings)
+{
+  GST_OBJECT_LOCK (self);
+  gst_moshi_settings_copy (settings, &self->settings);
+  GST_OBJECT_UNLOCK (self);
+}
+
 /* --- batch or live -------------------------------------------------------- */
 
 static void
 set_upstream_latency (GstMoshi * self, GstClockTime latency)
 {
   gst_moshi_output_set_upstream_latency (self->output, latency);
-  gst_moshi_input_set_upstream_latency (self->input, latency);
+  gst_moshi_talk_set_upstream_latency (self->talk, latency);
 }
 
 /* Asks upstream whether it is live. Where nobody answers (nothing is linked, or
- * it has not started) only a buffer settles that it is not. */
+ * it has not started) only a buffer settles that it is not. What plays without
+ * having given a buffer to preroll with is live, answer or not: a valve that is
+ * still closed gives neither. */
 static void
 find_mode (GstMoshi * self, gboolean settle)
 {
@@ -109,6 +119,8 @@ find_mode (GstMoshi * self, gboolean settle)
     gst_query_parse_latency (query, &live, &min, NULL);
   gst_query_unref (query);
 
+  if (!answered && !settle)
+    live = answered = gst_pad_is_linked (self->sinkpad);
   if (live)
     set_upstream_latency (self, min);
   if (answered || settle) {
@@ -149,6 +161,25 @@ start_flush (GstMoshi * self, GstEvent * event)
   gst_moshi_words_flush (gst_moshi_output_get_words (self->output), event);
 }
 
+/* EOS has closed the session; a seek from there begins another. */
+static void
+reopen (GstMoshi * self)
+{
+  GstMoshiSettings settings;
+  gboolean closed;
+
+  g_mutex_lock (&self->talk->lock);
+  closed = self->talk->output_done && !self->talk->failed;
+  g_mutex_unlock (&self->talk->lock);
+  if (!closed)
+    return;
+
+  copy_settings (self, &settings);
+  gst_moshi_call_stop (self->call);
+  gst_moshi_call_start (self->call, self->talk, &settings);
+  gst_moshi_settings_clear (&settings);
+}
+
 static void
 stop_flush (GstMoshi * self, GstEvent * event)
 {
@@ -156,6 +187,7 @@ stop_flush (GstMoshi * self, GstEvent * event)
   gst_pad_push_event (self->srcpad, gst_event_ref (event));
   gst_moshi_words_flush (gst_moshi_output_get_words (self->output), event);
   gst_moshi_input_flush (self->input);
+  reopen (self);
   gst_moshi_talk_set_input_flushing (self->talk, FALSE);
   gst_moshi_output_flush_stop (self->output,
       gst_pad_is_active (self->srcpad));
@@ -329,7 +361,7 @@ request_new_pad (GstElement * element, GstPadTemplate * template,
   GstMoshi *self = GST_MOSHI (element);
 
   return gst_moshi_words_request_pad (gst_moshi_output_get_words
-      (self->output), template);
+      (self->output), template, src_query, src_event);
 }
 
 static void
@@ -341,14 +373,6 @@ release_pad (GstElement * element, GstPad * pad)
 }
 
 /* --- states --------------------------------------------------------------- */
-
-static void
-copy_settings (GstMoshi * self, GstMoshiSettings * settings)
-{
-  GST_OBJECT_LOCK (self);
-  gst_moshi_settings_copy (settings, &self->settings);
-  GST_OBJECT_UNLOCK (self);
-}
 
 static gboolean
 check_settings (GstMoshi * self)
@@ -649,7 +673,6 @@ add_src_pad (GstMoshi * self)
   gst_pad_set_event_function (self->srcpad, src_event);
   gst_pad_set_iterate_internal_links_function (self->srcpad,
       iterate_no_links);
-  gst_pad_use_fixed_caps (self->srcpad);
   gst_element_add_pad (GST_ELEMENT (self), self->srcpad);
 }
 

@@ -21,10 +21,11 @@ struct _GstMoshiCall
   GstMoshiCallCertificateFunc accept;
 
   /* Network thread, and whoever starts and stops while it is not */
-  GstMoshiTalk *talk;           /* from start to stop */
+  GstMoshiTalk *talk;           /* of the last start */
   gchar *uri;                   /* redacted */
   gboolean lost;                /* a session was, and the next is not ready */
-  gboolean over;                /* the end is on the bus */
+
+  gint over;                    /* atomic: the end is on the bus, or wanted */
 };
 
 /**
@@ -54,6 +55,7 @@ void
 gst_moshi_call_free (GstMoshiCall * self)
 {
   gst_moshi_call_stop (self);
+  g_clear_pointer (&self->talk, gst_moshi_talk_unref);
   g_free (self->uri);
   g_free (self);
 }
@@ -142,9 +144,8 @@ fail (GstMoshiCall * self, const GError * error, guint http_status,
 {
   g_autoptr (GError) explained = NULL;
 
-  if (self->over)
+  if (!g_atomic_int_compare_and_exchange (&self->over, FALSE, TRUE))
     return;
-  self->over = TRUE;
 
   if (error->code == MOSHI_ERROR_LOST && is_batch_under_way (self))
     error = explained = explain_loss (self, error);
@@ -156,6 +157,11 @@ fail (GstMoshiCall * self, const GError * error, guint http_status,
 static void
 on_state (GstMoshiCall * self, const MoshiSessionEvent * event)
 {
+  /* The halves first: who hears that it is ready may speak at once. */
+  if (event->state == MOSHI_LIFE_READY)
+    gst_moshi_talk_started (self->talk, event->index);
+  else if (event->state != MOSHI_LIFE_DRAINING)
+    gst_moshi_talk_set_ready (self->talk, FALSE);
   set_state (self, event->state, event->index);
 
   switch (event->state) {
@@ -164,23 +170,18 @@ on_state (GstMoshiCall * self, const MoshiSessionEvent * event)
           "Connected; waiting for the server to begin, it may be busy");
       break;
     case MOSHI_LIFE_READY:
-      gst_moshi_talk_started (self->talk, event->index);
       post_progress (self, GST_PROGRESS_TYPE_COMPLETE, "Moshi is listening");
       break;
     case MOSHI_LIFE_LOST:
-      gst_moshi_talk_set_ready (self->talk, FALSE);
       self->lost = TRUE;
       break;
     case MOSHI_LIFE_CONNECTING:
-      gst_moshi_talk_set_ready (self->talk, FALSE);
       if (self->lost)
         post_progress (self, GST_PROGRESS_TYPE_START,
             "Connecting to the server again");
       self->lost = FALSE;
       break;
     case MOSHI_LIFE_CLOSED:
-      gst_moshi_talk_set_ready (self->talk, FALSE);
-      break;
     case MOSHI_LIFE_IDLE:
     case MOSHI_LIFE_DRAINING:
       break;
@@ -275,7 +276,7 @@ on_event (MoshiSession * session, const MoshiSessionEvent * event,
 {
   GstMoshiCall *self = user_data;
 
-  if (self->over)
+  if (g_atomic_int_get (&self->over))
     return;
 
   switch (event->kind) {
@@ -343,7 +344,9 @@ gst_moshi_call_start (GstMoshiCall * self, GstMoshiTalk * talk,
     return FALSE;
   }
 
-  self->over = self->lost = FALSE;
+  g_atomic_int_set (&self->over, FALSE);
+  self->lost = FALSE;
+  g_clear_pointer (&self->talk, gst_moshi_talk_unref);
   self->talk = gst_moshi_talk_ref (talk);
   g_free (self->uri);
   self->uri = moshi_session_dup_redacted_uri (session);
@@ -363,8 +366,9 @@ gst_moshi_call_start (GstMoshiCall * self, GstMoshiTalk * talk,
 void
 gst_moshi_call_stop (GstMoshiCall * self)
 {
-  if (self->talk == NULL)
-    return;
-  gst_moshi_talk_take_session (self->talk, NULL);
-  g_clear_pointer (&self->talk, gst_moshi_talk_unref);
+  /* Events that are under way see it, and keep their hands off the bus. The talk
+   * stays for them. */
+  g_atomic_int_set (&self->over, TRUE);
+  if (self->talk)
+    gst_moshi_talk_take_session (self->talk, NULL);
 }

@@ -220,7 +220,7 @@ decode (GstMoshiFormat * self, GBytes * packet, guint ticks, GError ** error)
 /**
  * gst_moshi_format_render:
  * @self: a format that is set
- * @packet: (nullable): an Opus packet, or %NULL for as much silence
+ * @packet: an Opus packet
  * @ticks: its duration
  * @error: return location
  *
@@ -231,18 +231,11 @@ GstBuffer *
 gst_moshi_format_render (GstMoshiFormat * self, GBytes * packet, guint ticks,
     GError ** error)
 {
-  GstBuffer *buffer = NULL;
-  gsize size;
-  const guint8 *data;
+  GstBuffer *buffer;
 
-  if (self->opus) {
-    if (packet)
-      return gst_buffer_new_wrapped_bytes (packet);
-    data = moshi_opus_silence_packet (ticks, 1, &size);
-    return data ? gst_buffer_new_memdup (data, size) : gst_buffer_new ();
-  }
-  if (packet)
-    buffer = decode (self, packet, ticks, error);
+  if (self->opus)
+    return gst_buffer_new_wrapped_bytes (packet);
+  buffer = decode (self, packet, ticks, error);
   return buffer ? buffer : make_raw_silence (self, ticks);
 }
 

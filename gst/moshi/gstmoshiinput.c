@@ -21,9 +21,7 @@
 
 #include <string.h>
 
-#include <gst/audio/audio.h>
-
-#include "protocol/moshiopus.h"
+#include "gstmoshiframer.h"
 
 GST_DEBUG_CATEGORY_STATIC (moshiinput_debug);
 #define GST_CAT_DEFAULT moshiinput_debug
@@ -64,22 +62,12 @@ struct _GstMoshiInput
   GstMoshiTalk *talk;
 
   /* By lock */
-  GstAudioInfo info;
+  GstMoshiFramer framer;
   gboolean has_format;
-  gboolean opus;                /* packets, sent as they are; info is 48 kHz */
+  gboolean opus;                /* packets, sent as they are */
   GstSegment segment;
-  MoshiOpusEncoder *encoder;
-  guint frame_ticks;            /* of frame-size */
-  guint fill_frames;            /* samples in `mono` */
-  union
-  {
-    gint16 s16[MAX_FRAME];
-    gfloat f32[MAX_FRAME];
-  } mono;
   guint64 tail;                 /* ticks */
   guint64 drain_timeout;        /* µs */
-  gboolean playing;             /* the element's clock runs */
-  GstClockTime upstream_latency;
 
   gboolean running;             /* origin and next are set */
   GstClockTime origin;          /* running time of tick 0 */
@@ -87,12 +75,15 @@ struct _GstMoshiInput
   guint64 skip;                 /* ticks sent ahead of the input, to be cut */
   guint64 encoded;              /* ticks of it that have left as packets */
   guint64 padded;               /* how many of them a change of caps added */
+  GstClockTime lag;             /* live: how late buffers come by their stamps */
 
-  /* Atomic: set by the application at any time, read before a frame */
-  gint bitrate;
-  gint complexity;
-  gint configured;
+  /* Atomic: a change of state must not wait for a streaming thread that waits
+   * for the server with `lock` held */
+  gint playing;                 /* the element's clock runs */
 };
+
+static GstFlowReturn send_packet (gpointer user_data, GBytes * packet,
+    guint ticks, gboolean loud);
 
 /**
  * gst_moshi_input_get_template_caps:
@@ -126,6 +117,7 @@ gst_moshi_input_new (GstElement * element)
       "Moshi: the speaking half");
   g_atomic_ref_count_init (&self->refs);
   self->element = element;
+  gst_moshi_framer_init (&self->framer, send_packet, self);
   g_mutex_init (&self->lock);
   gst_segment_init (&self->segment, GST_FORMAT_TIME);
   return self;
@@ -153,7 +145,7 @@ gst_moshi_input_unref (GstMoshiInput * self)
 {
   if (!g_atomic_ref_count_dec (&self->refs))
     return;
-  g_clear_pointer (&self->encoder, moshi_opus_encoder_free);
+  gst_moshi_framer_clear (&self->framer);
   g_mutex_clear (&self->lock);
   g_free (self);
 }
@@ -179,20 +171,6 @@ gst_moshi_input_set_talk (GstMoshiInput * self, GstMoshiTalk * talk)
 }
 
 /**
- * gst_moshi_input_set_upstream_latency:
- * @self: a speaking half
- * @latency: what upstream's live sources are late by
- */
-void
-gst_moshi_input_set_upstream_latency (GstMoshiInput * self,
-    GstClockTime latency)
-{
-  g_mutex_lock (&self->lock);
-  self->upstream_latency = latency;
-  g_mutex_unlock (&self->lock);
-}
-
-/**
  * gst_moshi_input_set_playing:
  * @self: a speaking half
  * @playing: whether the element's clock runs; only then is a source late
@@ -200,9 +178,7 @@ gst_moshi_input_set_upstream_latency (GstMoshiInput * self,
 void
 gst_moshi_input_set_playing (GstMoshiInput * self, gboolean playing)
 {
-  g_mutex_lock (&self->lock);
-  self->playing = playing;
-  g_mutex_unlock (&self->lock);
+  g_atomic_int_set (&self->playing, playing);
 }
 
 /**
@@ -216,16 +192,16 @@ void
 gst_moshi_input_start (GstMoshiInput * self, const GstMoshiSettings * settings)
 {
   g_mutex_lock (&self->lock);
-  self->frame_ticks = gst_moshi_settings_get_frame_duration (settings);
+  self->framer.frame_ticks = gst_moshi_settings_get_frame_duration (settings);
   self->tail = GST_MOSHI_MS_TO_TICKS (settings->tail);
   self->drain_timeout = settings->drain_timeout * G_GUINT64_CONSTANT (1000);
-  self->running = self->playing = FALSE;
-  self->upstream_latency = 0;
+  self->running = FALSE;
+  g_atomic_int_set (&self->playing, FALSE);
   self->has_format = FALSE;
-  self->fill_frames = 0;
+  self->lag = 0;
   self->next = self->skip = self->padded = self->encoded = 0;
   gst_segment_init (&self->segment, GST_FORMAT_TIME);
-  g_clear_pointer (&self->encoder, moshi_opus_encoder_free);
+  gst_moshi_framer_clear (&self->framer);
   g_mutex_unlock (&self->lock);
 
   gst_moshi_input_set_encoder (self, settings->bitrate, settings->complexity);
@@ -243,21 +219,7 @@ void
 gst_moshi_input_set_encoder (GstMoshiInput * self, gint bitrate,
     gint complexity)
 {
-  g_atomic_int_set (&self->bitrate, bitrate);
-  g_atomic_int_set (&self->complexity, complexity);
-  g_atomic_int_set (&self->configured, FALSE);
-}
-
-static guint
-ticks_per_frame (GstMoshiInput * self)
-{
-  return GST_MOSHI_TICK_RATE / GST_AUDIO_INFO_RATE (&self->info);
-}
-
-static gboolean
-is_float (GstMoshiInput * self)
-{
-  return GST_AUDIO_INFO_FORMAT (&self->info) == GST_AUDIO_FORMAT_F32;
+  gst_moshi_framer_set_encoder (&self->framer, bitrate, complexity);
 }
 
 /* Why the streaming thread stops here, or GST_FLOW_OK. An error of the session
@@ -283,14 +245,16 @@ check_flow (GstMoshiTalk * talk)
   return ret;
 }
 
-/* A live output has no use for an answer twice: what came is answered. */
+/* Two windows: one for the server, which answers what it has been sent, and one
+ * for the memory here, where in batch the answers wait to be pushed. */
 static gboolean
-has_room_locked (GstMoshiTalk * talk)
+has_room_locked (GstMoshiTalk * talk, guint ticks)
 {
-  const guint64 answered = talk->live ? talk->received : talk->pushed;
+  const guint64 sent = talk->sent + ticks;
 
   return talk->ready && talk->session
-      && talk->sent < answered + GST_MOSHI_WINDOW;
+      && sent <= talk->received + GST_MOSHI_WINDOW
+      && (talk->live || sent <= talk->pushed + GST_MOSHI_WINDOW);
 }
 
 static void
@@ -307,7 +271,7 @@ send_batch_locked (GstMoshiTalk * talk, GBytes * packet, guint ticks)
   GstFlowReturn ret;
 
   while ((ret = check_flow_locked (talk)) == GST_FLOW_OK) {
-    if (!has_room_locked (talk)) {
+    if (!has_room_locked (talk, ticks)) {
       g_cond_wait (&talk->cond, &talk->lock);
     } else if (moshi_session_send (talk->session, packet)) {
       count_sent_locked (talk, ticks);
@@ -333,9 +297,9 @@ send_live_locked (GstMoshiTalk * talk, GBytes * packet, guint ticks)
 }
 
 static GstFlowReturn
-send_packet (GstMoshiInput * self, GBytes * packet, guint ticks,
-    gboolean loud)
+send_packet (gpointer user_data, GBytes * packet, guint ticks, gboolean loud)
 {
+  GstMoshiInput *self = user_data;
   GstMoshiTalk *talk = self->talk;
   GstFlowReturn ret;
 
@@ -351,126 +315,46 @@ send_packet (GstMoshiInput * self, GBytes * packet, guint ticks,
   return ret;
 }
 
-static gboolean
-ensure_encoder (GstMoshiInput * self, GError ** error)
-{
-  if (self->encoder == NULL)
-    self->encoder = moshi_opus_encoder_new (GST_AUDIO_INFO_RATE (&self->info),
-        1, MOSHI_OPUS_VOIP, error);
-  if (self->encoder == NULL)
-    return FALSE;
-
-  if (g_atomic_int_compare_and_exchange (&self->configured, FALSE, TRUE))
-    return moshi_opus_encoder_configure (self->encoder,
-        g_atomic_int_get (&self->bitrate),
-        g_atomic_int_get (&self->complexity), error);
-  return TRUE;
-}
-
-/* Encodes the first n frames of `mono` and sends them. */
+/* Once an error is on the bus upstream stops without adding another. */
 static GstFlowReturn
-encode (GstMoshiInput * self, guint offset, guint n_frames)
+fail_encoding (GstMoshiInput * self, const GError * error)
 {
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GBytes) packet = NULL;
-  gboolean loud;
-
-  if (ensure_encoder (self, &error)) {
-    if (is_float (self))
-      packet = moshi_opus_encoder_encode_f32 (self->encoder,
-          self->mono.f32 + offset, n_frames, &error);
-    else
-      packet = moshi_opus_encoder_encode_s16 (self->encoder,
-          self->mono.s16 + offset, n_frames, &error);
-  }
-  if (packet == NULL) {
-    GST_ELEMENT_ERROR (self->element, STREAM, ENCODE, (NULL),
-        ("%s", error->message));
-    return GST_FLOW_ERROR;
-  }
-
-  GST_TRACE_OBJECT (self->element, "packet of %u frames, %" G_GSIZE_FORMAT
-      " bytes", n_frames, g_bytes_get_size (packet));
-  loud = gst_moshi_is_loud (is_float (self) ? (gconstpointer)
-      (self->mono.f32 + offset) : self->mono.s16 + offset, n_frames,
-      is_float (self));
-  return send_packet (self, packet, n_frames * ticks_per_frame (self), loud);
+  GST_ELEMENT_ERROR (self->element, STREAM, ENCODE, (NULL),
+      ("%s", error->message));
+  gst_moshi_talk_fail (self->talk);
+  return GST_FLOW_EOS;
 }
 
-/* Mixes n frames down to mono behind those already there; NULL is silence. */
-static void
-append_mono (GstMoshiInput * self, const guint8 * data, guint n_frames)
-{
-  const guint stereo = GST_AUDIO_INFO_CHANNELS (&self->info) == 2;
-  guint i;
-
-  if (is_float (self)) {
-    const gfloat *in = (const gfloat *) data;
-    gfloat *out = self->mono.f32 + self->fill_frames;
-
-    for (i = 0; i < n_frames; i++)
-      out[i] = !in ? 0 : stereo ? (in[2 * i] + in[2 * i + 1]) / 2 : in[i];
-  } else {
-    const gint16 *in = (const gint16 *) data;
-    gint16 *out = self->mono.s16 + self->fill_frames;
-
-    for (i = 0; i < n_frames; i++)
-      out[i] = !in ? 0 : stereo ? (in[2 * i] + in[2 * i + 1]) / 2 : in[i];
-  }
-  self->fill_frames += n_frames;
-}
-
-/* Takes n frames, or silence with NULL: full packets leave at once. */
+/* Takes n frames, or silence with NULL. */
 static GstFlowReturn
 feed (GstMoshiInput * self, const guint8 * data, guint64 n_frames)
 {
-  const guint frame = self->frame_ticks / ticks_per_frame (self);
-  GstFlowReturn ret = GST_FLOW_OK;
+  g_autoptr (GError) error = NULL;
+  GstFlowReturn ret = gst_moshi_framer_feed (&self->framer, data, n_frames,
+      &error);
 
-  while (n_frames > 0 && ret == GST_FLOW_OK) {
-    guint n = MIN (n_frames, frame - self->fill_frames);
-
-    append_mono (self, data, n);
-    n_frames -= n;
-    if (data)
-      data += n * GST_AUDIO_INFO_BPF (&self->info);
-    if (self->fill_frames == frame) {
-      self->fill_frames = 0;
-      ret = encode (self, 0, frame);
-    }
-  }
-  return ret;
+  return error ? fail_encoding (self, error) : ret;
 }
 
-/* Sends what does not fill a packet, as shorter packets, the last one padded
- * with less than 2.5 ms. Whatever was padded is cut from what comes next. */
-static GstFlowReturn
+static guint
+get_unit (GstMoshiInput * self)
+{
+  return gst_moshi_framer_get_unit (&self->framer);
+}
+
+/* Whatever was padded is cut from what comes next. */
+static void
 flush_partial (GstMoshiInput * self)
 {
-  static const guint sizes[] = { 2880, 1920, 960, 480, 240, 120 };
-  const guint unit = ticks_per_frame (self);
-  const guint step = MIN_FRAME_TICKS / unit;
-  const guint pad = (step - self->fill_frames % step) % step;
-  guint offset = 0, left, i;
-  GstFlowReturn ret = GST_FLOW_OK;
+  g_autoptr (GError) error = NULL;
+  guint pad;
 
-  append_mono (self, NULL, pad);
-  left = self->fill_frames;
-  self->fill_frames = 0;
-  self->next += pad * unit;
-  self->skip += pad * unit;
-  self->padded = pad * unit;
-
-  for (i = 0; i < G_N_ELEMENTS (sizes); i++) {
-    const guint n = sizes[i] / unit;
-
-    while (left >= n && ret == GST_FLOW_OK) {
-      ret = encode (self, offset, n);
-      offset += n;
-      left -= n;
-    }
-  }
-  return ret;
+  gst_moshi_framer_flush (&self->framer, &pad, &error);
+  if (error)
+    fail_encoding (self, error);
+  self->next += pad;
+  self->skip += pad;
+  self->padded = pad;
 }
 
 /**
@@ -497,14 +381,12 @@ gst_moshi_input_set_caps (GstMoshiInput * self, const GstCaps * caps)
 
   g_mutex_lock (&self->lock);
   if (!self->has_format || opus != self->opus
-      || !gst_audio_info_is_equal (&info, &self->info)) {
-    if (self->has_format && self->fill_frames > 0)
+      || !gst_audio_info_is_equal (&info, &self->framer.info)) {
+    if (self->has_format && self->framer.fill > 0)
       flush_partial (self);
-    self->info = info;
+    gst_moshi_framer_set_info (&self->framer, &info);
     self->opus = opus;
     self->has_format = TRUE;
-    g_clear_pointer (&self->encoder, moshi_opus_encoder_free);
-    g_atomic_int_set (&self->configured, FALSE);
   }
   g_mutex_unlock (&self->lock);
   return TRUE;
@@ -606,7 +488,7 @@ send_silent_packets (GstMoshiInput * self, guint64 ticks)
 static GstFlowReturn
 feed_silence (GstMoshiInput * self, guint64 ticks)
 {
-  ticks -= ticks % (self->opus ? MIN_FRAME_TICKS : ticks_per_frame (self));
+  ticks -= ticks % (self->opus ? MIN_FRAME_TICKS : get_unit (self));
   self->next += ticks;
   g_mutex_lock (&self->talk->lock);
   self->talk->input_filled += ticks;
@@ -616,7 +498,7 @@ feed_silence (GstMoshiInput * self, guint64 ticks)
   report_length (self, 0);
   if (self->opus)
     return send_silent_packets (self, ticks);
-  return feed (self, NULL, ticks / ticks_per_frame (self));
+  return feed (self, NULL, ticks / get_unit (self));
 }
 
 /* How far, in ticks, a time stands from where the next sample is expected;
@@ -638,6 +520,50 @@ find_gap (GstMoshiInput * self, GstClockTime running_time, gboolean discont)
       : -(gint64) gst_moshi_time_to_ticks (-diff);
 }
 
+/* Lets the next sample stand at the time given, nothing filled nor cut. */
+static void
+follow (GstMoshiInput * self, GstClockTime running_time)
+{
+  const GstClockTime next = gst_moshi_ticks_to_time (self->next);
+
+  self->skip = self->padded = 0;
+  if (running_time >= next) {
+    self->origin = running_time - next;
+  } else {
+    /* The count begins anew: the talk's own positions do not depend on it. */
+    self->origin = running_time;
+    self->next = self->encoded = 0;
+  }
+}
+
+static GstClockTime
+get_duration (GstMoshiInput * self, GstBuffer * buffer)
+{
+  if (self->opus)
+    return GST_BUFFER_DURATION_IS_VALID (buffer) ?
+        GST_BUFFER_DURATION (buffer) : 0;
+  return gst_util_uint64_scale_int (gst_buffer_get_size (buffer), GST_SECOND,
+      GST_AUDIO_INFO_BPF (&self->framer.info)
+      * GST_AUDIO_INFO_RATE (&self->framer.info));
+}
+
+/* Live: how late the end of a buffer is by its own stamps. Learned at once, forgotten
+ * over some seconds of buffers that come sooner. */
+static void
+learn_lag (GstMoshiInput * self, GstClockTime end)
+{
+  GstClockTime now = gst_element_get_current_running_time (self->element);
+  GstClockTime lag;
+
+  if (!GST_CLOCK_TIME_IS_VALID (now))
+    return;
+  lag = now > end ? now - end : 0;
+  if (lag > self->lag)
+    self->lag = lag;
+  else
+    self->lag -= (self->lag - lag) / 256;
+}
+
 /* Brings the count of samples and the time of a buffer together: fills a gap,
  * or makes the next samples be cut. */
 static GstFlowReturn
@@ -656,8 +582,7 @@ align (GstMoshiInput * self, GstClockTime running_time, gboolean discont)
   if (is_live (self)
       && gst_moshi_ticks_to_time (ABS (gap)) > MAX_LIVE_GAP) {
     GST_WARNING_OBJECT (self->element, "input jumps in time, following it");
-    self->origin = running_time - gst_moshi_ticks_to_time (self->next);
-    self->skip = 0;
+    follow (self, running_time);
     return GST_FLOW_OK;
   }
 
@@ -674,8 +599,8 @@ align (GstMoshiInput * self, GstClockTime running_time, gboolean discont)
 static GstFlowReturn
 feed_buffer (GstMoshiInput * self, GstBuffer * buffer)
 {
-  const guint unit = ticks_per_frame (self);
-  const guint bpf = GST_AUDIO_INFO_BPF (&self->info);
+  const guint unit = get_unit (self);
+  const guint bpf = GST_AUDIO_INFO_BPF (&self->framer.info);
   GstFlowReturn ret = GST_FLOW_OK;
   GstMapInfo map;
   guint64 n_frames, cut;
@@ -736,6 +661,22 @@ send_opus_buffer (GstMoshiInput * self, GstBuffer * buffer,
   return send_packet (self, packet, ticks, FALSE);
 }
 
+/* A demuxer gives a decoder packets from before the place it was sought to; the
+ * server is not to hear them. */
+static gboolean
+is_before_segment (GstMoshiInput * self, GstBuffer * buffer)
+{
+  GstClockTime pts = GST_BUFFER_PTS (buffer);
+  gsize size = MIN (gst_buffer_get_size (buffer), 2);
+  guint8 head[2];
+
+  if (!GST_CLOCK_TIME_IS_VALID (pts) || pts >= self->segment.start)
+    return FALSE;
+  gst_buffer_extract (buffer, 0, head, size);
+  return pts + gst_moshi_ticks_to_time (moshi_opus_packet_duration (head,
+          size)) <= self->segment.start;
+}
+
 static GstFlowReturn
 feed_opus_buffer (GstMoshiInput * self, GstBuffer * buffer)
 {
@@ -773,6 +714,8 @@ take_buffer (GstMoshiInput * self, GstBuffer * buffer)
     begin_run (self, pts, running_time);
   }
 
+  if (is_live (self) && GST_CLOCK_TIME_IS_VALID (running_time))
+    learn_lag (self, running_time + get_duration (self, buffer));
   ret = align (self, running_time, GST_BUFFER_IS_DISCONT (buffer));
   if (ret == GST_FLOW_OK)
     ret = self->opus ? feed_opus_buffer (self, buffer) :
@@ -804,14 +747,23 @@ gst_moshi_input_chain (GstMoshiInput * self, GstBuffer * buffer)
   g_mutex_lock (&self->lock);
   if (self->has_format && !self->opus && GST_BUFFER_PTS_IS_VALID (buffer))
     buffer = gst_audio_buffer_clip (buffer, &self->segment,
-        GST_AUDIO_INFO_RATE (&self->info), GST_AUDIO_INFO_BPF (&self->info));
-  if (buffer)
+        GST_AUDIO_INFO_RATE (&self->framer.info), GST_AUDIO_INFO_BPF (&self->framer.info));
+  if (buffer && !(self->opus && is_before_segment (self, buffer)))
     ret = take_buffer (self, buffer);
   g_mutex_unlock (&self->lock);
 
-  if (buffer)
-    gst_buffer_unref (buffer);
+  gst_clear_buffer (&buffer);
   return ret;
+}
+
+/* Live: silence that is announced is not sent before its time, but for the
+ * length of a short gap; gst_moshi_input_fill() goes on with it. */
+static GstClockTime
+get_horizon (GstMoshiInput * self)
+{
+  GstClockTime now = gst_element_get_current_running_time (self->element);
+
+  return GST_CLOCK_TIME_IS_VALID (now) ? now + LATENESS : 0;
 }
 
 /**
@@ -838,6 +790,8 @@ gst_moshi_input_gap (GstMoshiInput * self, GstClockTime pts,
   g_mutex_lock (&self->lock);
   end = gst_segment_to_running_time (&self->segment, GST_FORMAT_TIME,
       pts + duration);
+  if (is_live (self) && GST_CLOCK_TIME_IS_VALID (end))
+    end = MIN (end, get_horizon (self));
   if (self->has_format && GST_CLOCK_TIME_IS_VALID (end)) {
     if (!self->running)
       begin_run (self, pts, gst_segment_to_running_time (&self->segment,
@@ -857,8 +811,7 @@ finish_batch (GstMoshiInput * self)
 {
   const guint64 end = get_length (self) + self->tail;
   GstMoshiTalk *talk = self->talk;
-  guint64 frame = self->frame_ticks / ticks_per_frame (self);
-  guint64 n_frames = (self->tail + FLUSH_TICKS) / ticks_per_frame (self);
+  guint64 n_frames = (self->tail + FLUSH_TICKS) / get_unit (self);
 
   g_mutex_lock (&talk->lock);
   talk->run_length = end;
@@ -869,8 +822,8 @@ finish_batch (GstMoshiInput * self)
 
   if (self->opus)
     return send_silent_packets (self, self->tail + FLUSH_TICKS);
-  n_frames += frame - (self->fill_frames + n_frames) % frame;
-  return feed (self, NULL, n_frames);
+  return feed (self, NULL, gst_moshi_framer_fill_up (&self->framer,
+          n_frames));
 }
 
 /**
@@ -971,7 +924,7 @@ gst_moshi_input_flush (GstMoshiInput * self)
 {
   g_mutex_lock (&self->lock);
   self->running = FALSE;
-  self->fill_frames = 0;
+  gst_moshi_framer_clear (&self->framer);
   self->skip = 0;
   gst_segment_init (&self->segment, GST_FORMAT_TIME);
   g_mutex_unlock (&self->lock);
@@ -985,32 +938,40 @@ ensure_format (GstMoshiInput * self)
 {
   if (self->has_format)
     return;
-  gst_audio_info_set_format (&self->info, GST_AUDIO_FORMAT_S16, 24000, 1, NULL);
+  gst_audio_info_set_format (&self->framer.info, GST_AUDIO_FORMAT_S16, 24000, 1, NULL);
   self->has_format = TRUE;
 }
 
-static void
-fill_until (GstMoshiInput * self, GstClockTime running_time)
+/* Where the timeline has to be by now, were the source as late as it may be. A
+ * source that has ended is not waited for: its tail goes a step ahead. */
+static GstClockTime
+get_due (GstMoshiInput * self, GstClockTime now)
 {
-  GstClockTime at;
+  GstMoshiTalk *talk = self->talk;
+  GstClockTime late;
   gboolean eos;
 
-  g_mutex_lock (&self->talk->lock);
-  eos = self->talk->input_eos;
-  g_mutex_unlock (&self->talk->lock);
+  g_mutex_lock (&talk->lock);
+  eos = talk->input_eos;
+  late = MAX (talk->upstream_latency, self->lag) + LATENESS;
+  g_mutex_unlock (&talk->lock);
 
-  /* A source that has ended is not waited for: its tail goes a step ahead. */
   if (eos)
-    running_time += gst_moshi_ticks_to_time (GST_MOSHI_MODEL_FRAME);
-  else
-    running_time -= MIN (running_time, LATENESS);
+    return now + gst_moshi_ticks_to_time (GST_MOSHI_MODEL_FRAME);
+  return now - MIN (now, late);
+}
+
+static void
+fill_until (GstMoshiInput * self, GstClockTime due)
+{
+  GstClockTime at;
 
   ensure_format (self);
   if (!self->running)
-    begin_run (self, 0, running_time);
+    begin_run (self, 0, due);
   at = self->origin + gst_moshi_ticks_to_time (self->next);
-  if (at < running_time)
-    feed_silence (self, gst_moshi_time_to_ticks (running_time - at));
+  if (at < due)
+    feed_silence (self, gst_moshi_time_to_ticks (due - at));
 }
 
 /**
@@ -1026,10 +987,10 @@ gst_moshi_input_fill (GstMoshiInput * self)
   GstClockTime now;
 
   g_mutex_lock (&self->lock);
-  if (self->talk && self->playing) {
+  if (self->talk && g_atomic_int_get (&self->playing)) {
     now = gst_element_get_current_running_time (self->element);
-    if (GST_CLOCK_TIME_IS_VALID (now) && now > self->upstream_latency)
-      fill_until (self, now - self->upstream_latency);
+    if (GST_CLOCK_TIME_IS_VALID (now))
+      fill_until (self, get_due (self, now));
   }
   g_mutex_unlock (&self->lock);
 }

@@ -15,8 +15,6 @@ GstMoshiInput *gst_moshi_input_new (GstElement * element);
 GstMoshiInput *gst_moshi_input_ref (GstMoshiInput * self);
 void gst_moshi_input_unref (GstMoshiInput * self);
 void gst_moshi_input_set_talk (GstMoshiInput * self, GstMoshiTalk * talk);
-void gst_moshi_input_set_upstream_latency (GstMoshiInput * self,
-    GstClockTime latency);
 void gst_moshi_input_set_playing (GstMoshiInput * self, gboolean playing);
 void gst_moshi_input_start (GstMoshiInput * self,
     const GstMoshiSettings * settings);

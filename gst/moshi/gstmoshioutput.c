@@ -244,8 +244,9 @@ prepare (GstMoshiOutput * self)
 {
   if (!self->started)
     push_stream_start (self);
-  if ((gst_pad_check_reconfigure (self->pad) || self->schedule.unit == 0)
-      && !negotiate (self)) {
+  /* What is rendered goes out as it is, before anything changes. */
+  if (self->pending == NULL && (gst_pad_check_reconfigure (self->pad)
+          || self->schedule.unit == 0) && !negotiate (self)) {
     gst_pad_mark_reconfigure (self->pad);
     if (GST_PAD_IS_FLUSHING (self->pad))
       return GST_FLOW_FLUSHING;
@@ -266,9 +267,7 @@ count_pushed (GstMoshiOutput * self, guint64 ticks)
 
   g_mutex_lock (&talk->lock);
   schedule->position += ticks;
-  if (schedule->position > schedule->model_delay)
-    talk->pushed = schedule->run_start + schedule->position
-        - schedule->model_delay;
+  talk->pushed = schedule->run_start + schedule->position;
   g_cond_broadcast (&talk->cond);
   g_mutex_unlock (&talk->lock);
 }
@@ -347,6 +346,16 @@ render (GstMoshiOutput * self, const GstMoshiItem * item, guint64 position)
   return buffer;
 }
 
+/* Batch: where on the output's timeline an answer stands */
+static guint64
+get_answer_position (GstMoshiOutput * self, guint64 answer)
+{
+  const GstMoshiSchedule *schedule = &self->schedule;
+
+  return schedule->model_delay
+      + (answer > schedule->run_start ? answer - schedule->run_start : 0);
+}
+
 /* Batch: what is rendered waits until the input has reached it. What answers
  * input from before a flush goes at once; of a packet that straddles the
  * flush, silence remains. */
@@ -357,21 +366,21 @@ take_batch_packet (GstMoshiOutput * self, const GstMoshiItem * item)
   const guint64 start = schedule->run_start;
   const guint64 begin = self->answered;
   const guint64 end = begin + item->duration;
-  GstBuffer *buffer = render (self, item, schedule->model_delay
-      + (begin > start ? begin - start : 0));
+  GstBuffer *buffer = NULL;
 
   self->answered = end;
+  if (item->bytes)
+    buffer = render (self, item, get_answer_position (self, begin));
   g_mutex_lock (&self->talk->lock);
-  if (begin >= start) {
-    self->pending = buffer;
+  if (begin >= start && buffer) {
+    self->pending = g_steal_pointer (&buffer);
     schedule->pending = item->duration;
   } else if (end > start) {
-    schedule->pending_silence = end - start;
+    schedule->pending_silence = end - MAX (begin, start);
   }
   g_mutex_unlock (&self->talk->lock);
 
-  if (begin < start)
-    gst_buffer_unref (buffer);
+  gst_clear_buffer (&buffer);
   return GST_FLOW_OK;
 }
 
@@ -426,11 +435,14 @@ take_session (GstMoshiOutput * self, const GstMoshiItem * item)
 static void
 take_text (GstMoshiOutput * self, const GstMoshiItem * item)
 {
+  guint64 position;
+
   /* Batch: an answer to what was flushed away */
   if (!self->talk->live && self->answered < self->schedule.run_start)
     return;
-  gst_moshi_words_push (self->words, item->bytes, item->color,
-      get_position (self));
+  position = self->talk->live ? get_position (self) :
+      get_answer_position (self, self->answered);
+  gst_moshi_words_push (self->words, item->bytes, item->color, position);
 }
 
 static GstFlowReturn
@@ -604,11 +616,18 @@ keep_fed (GstMoshiOutput * self)
 static void
 stop_pushing (GstMoshiOutput * self, GstFlowReturn ret)
 {
+  const gboolean broken = ret == GST_FLOW_NOT_LINKED || ret < GST_FLOW_EOS;
   gboolean enough;
 
+  GST_INFO_OBJECT (self->element, "pushing pauses: %s",
+      gst_flow_get_name (ret));
+  if (broken)
+    GST_ELEMENT_FLOW_ERROR (self->element, ret);
+
+  /* With an error on the bus, EOS makes upstream stop without adding another. */
   g_mutex_lock (&self->talk->lock);
   if (!self->talk->output_flushing)
-    self->talk->flow = ret;
+    self->talk->flow = broken ? GST_FLOW_EOS : ret;
   enough = ret == GST_FLOW_EOS && !self->schedule.eos;
   g_cond_broadcast (&self->talk->cond);
   g_mutex_unlock (&self->talk->lock);
@@ -616,13 +635,8 @@ stop_pushing (GstMoshiOutput * self, GstFlowReturn ret)
   /* Downstream wants no more, and waits for the event that says so. */
   if (enough)
     finish (self);
-
-  GST_INFO_OBJECT (self->element, "pushing pauses: %s",
-      gst_flow_get_name (ret));
-  if (ret == GST_FLOW_NOT_LINKED || ret < GST_FLOW_EOS) {
-    GST_ELEMENT_FLOW_ERROR (self->element, ret);
+  if (broken)
     gst_pad_push_event (self->pad, gst_event_new_eos ());
-  }
   if (ret != GST_FLOW_FLUSHING)
     gst_moshi_words_end (self->words);
   gst_pad_pause_task (self->pad);
@@ -736,6 +750,7 @@ gst_moshi_output_flush_stop (GstMoshiOutput * self, gboolean restart)
 
   g_mutex_lock (&self->talk->lock);
   gst_moshi_schedule_restart_locked (&self->schedule);
+  self->talk->output_done = FALSE;
   g_mutex_unlock (&self->talk->lock);
 
   gst_moshi_talk_set_output_flushing (self->talk, FALSE);

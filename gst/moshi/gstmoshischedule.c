@@ -161,7 +161,7 @@ adopt_run_locked (GstMoshiSchedule * self, GstMoshiStep * step)
   self->base = talk->base;
   self->segment = talk->segment;
   self->run_start = talk->run_start;
-  self->position = 0;
+  self->position = self->pending = self->pending_silence = 0;
   step->kind = GST_MOSHI_STEP_RUN;
 }
 
@@ -198,6 +198,18 @@ can_push_pending_locked (GstMoshiSchedule * self, guint64 room)
   return room >= self->pending;
 }
 
+/* Batch: how much silence to push of what is left of it: as packets of 20 ms,
+ * where it has to be packets, for as long as there will be more. */
+static guint64
+get_silence_locked (GstMoshiSchedule * self, guint64 left, guint64 room)
+{
+  if (left <= room)
+    return left;
+  if (self->whole_packets && !self->talk->input_eos)
+    room -= room % 960;
+  return room;
+}
+
 static void
 set_ticks (GstMoshiStep * step, GstMoshiStepKind kind, guint64 ticks)
 {
@@ -219,18 +231,19 @@ choose_batch_locked (GstMoshiSchedule * self, GstMoshiStep * step)
   } else if (talk->items.length > 0 && !next_is_audio_locked (talk)
       && self->pending == 0 && self->pending_silence == 0) {
     take_item_locked (self, GST_MOSHI_STEP_ITEM, step);
-  } else if (talk->failed || (talk->input_eos && room == 0
-          && (self->run > 0 || talk->input_done))) {
+  } else if (talk->failed || (talk->input_done && room == 0)) {
     step->kind = GST_MOSHI_STEP_EOS;
   } else if (self->run == 0 || room == 0) {
     step->kind = GST_MOSHI_STEP_NONE;
   } else if (self->position < self->model_delay) {
-    set_ticks (step, GST_MOSHI_STEP_SILENCE, MIN (room,
-            self->model_delay - self->position));
+    have = get_silence_locked (self, self->model_delay - self->position, room);
+    if (have > 0)
+      set_ticks (step, GST_MOSHI_STEP_SILENCE, have);
   } else if (self->pending_silence > 0) {
-    have = MIN (room, self->pending_silence);
+    have = get_silence_locked (self, self->pending_silence, room);
     self->pending_silence -= have;
-    set_ticks (step, GST_MOSHI_STEP_FILL, have);
+    if (have > 0)
+      set_ticks (step, GST_MOSHI_STEP_FILL, have);
   } else if (self->pending > 0) {
     if (can_push_pending_locked (self, room))
       set_ticks (step, GST_MOSHI_STEP_PENDING, room);
@@ -253,8 +266,10 @@ is_drained_locked (GstMoshiSchedule * self)
     return TRUE;
   if (deadline == 0)
     return FALSE;
-  if (!talk->ready || g_get_monotonic_time () >= deadline)
+  if (g_get_monotonic_time () >= deadline)
     return TRUE;
+  if (!talk->ready)
+    return talk->queued == 0;
   return talk->received >= talk->end + talk->queued;
 }
 
@@ -316,6 +331,19 @@ choose_live_locked (GstMoshiSchedule * self, GstMoshiStep * step)
   }
 }
 
+/* A live output that is PAUSED has no deadline: nothing is due. */
+static void
+wait_locked (GstMoshiSchedule * self)
+{
+  GstMoshiTalk *talk = self->talk;
+  gint64 deadline = talk->live ? 0 : get_drain_deadline_locked (self);
+
+  if (deadline > g_get_monotonic_time ())
+    g_cond_wait_until (&talk->cond, &talk->lock, deadline);
+  else
+    g_cond_wait (&talk->cond, &talk->lock);
+}
+
 /**
  * gst_moshi_schedule_choose_locked:
  * @self: a schedule
@@ -342,14 +370,8 @@ gst_moshi_schedule_choose_locked (GstMoshiSchedule * self, GstMoshiStep * step)
     else
       choose_batch_locked (self, step);
 
-    if (step->kind == GST_MOSHI_STEP_NONE) {
-      gint64 deadline = get_drain_deadline_locked (self);
-
-      if (deadline)
-        g_cond_wait_until (&talk->cond, &talk->lock, deadline);
-      else
-        g_cond_wait (&talk->cond, &talk->lock);
-    }
+    if (step->kind == GST_MOSHI_STEP_NONE)
+      wait_locked (self);
   }
 }
 

@@ -205,7 +205,7 @@ find_mode (GstMoshiSink * self)
   GST_INFO_OBJECT (self, "upstream is %s", live ? "live" : "not live");
   g_atomic_int_set (&self->live, live);
   gst_moshi_talk_set_input_live (talk, live);
-  gst_moshi_input_set_upstream_latency (self->input, live ? min : 0);
+  gst_moshi_talk_set_upstream_latency (talk, live ? min : 0);
 }
 
 /* What is not live begins when the server listens: it would be behind the clock

@@ -114,7 +114,7 @@ request_new_pad (GstElement * element, GstPadTemplate * template,
     const gchar * name, const GstCaps * caps)
 {
   return gst_moshi_words_request_pad (get_words (GST_MOSHI_SRC (element)),
-      template);
+      template, src_query, src_event);
 }
 
 static void
@@ -343,7 +343,6 @@ gst_moshi_src_init (GstMoshiSrc * self)
   gst_pad_set_activatemode_function (self->srcpad, activate_mode);
   gst_pad_set_query_function (self->srcpad, src_query);
   gst_pad_set_event_function (self->srcpad, src_event);
-  gst_pad_use_fixed_caps (self->srcpad);
   gst_element_add_pad (GST_ELEMENT (self), self->srcpad);
   GST_OBJECT_FLAG_SET (self, GST_ELEMENT_FLAG_SOURCE);
 

@@ -129,6 +129,7 @@ gst_moshi_talk_reset_input (GstMoshiTalk * self)
   self->run = 0;
   self->run_start = self->run_length = 0;
   self->received = self->pushed = 0;
+  self->upstream_latency = 0;
   self->last_answer = 0;
   gst_moshi_meter_reset (&self->meter);
   g_cond_broadcast (&self->cond);
@@ -225,6 +226,20 @@ gst_moshi_talk_get_state (GstMoshiTalk * self)
   state = self->state;
   g_mutex_unlock (&self->lock);
   return state;
+}
+
+/**
+ * gst_moshi_talk_set_upstream_latency:
+ * @self: a talk
+ * @latency: what the speaking half's live sources are late by
+ */
+void
+gst_moshi_talk_set_upstream_latency (GstMoshiTalk * self,
+    GstClockTime latency)
+{
+  g_mutex_lock (&self->lock);
+  self->upstream_latency = latency;
+  g_mutex_unlock (&self->lock);
 }
 
 /**

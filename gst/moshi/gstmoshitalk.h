@@ -110,6 +110,7 @@ typedef struct
   /* The way up */
   gboolean input_flushing;
   guint64 sent;                 /* ticks given to the server */
+  GstClockTime upstream_latency;        /* of a live source, by its own word */
   guint64 unsent;               /* ticks thrown away: nobody there to take them */
   guint64 input_filled;         /* ticks of silence sent in place of gaps */
   guint64 input_trimmed;        /* ticks cut, their time being sent already */
@@ -152,6 +153,8 @@ void gst_moshi_talk_take_session (GstMoshiTalk * self, MoshiSession * session);
 void gst_moshi_talk_clear_mode (GstMoshiTalk * self);
 void gst_moshi_talk_set_mode (GstMoshiTalk * self, gboolean live);
 void gst_moshi_talk_set_input_live (GstMoshiTalk * self, gboolean live);
+void gst_moshi_talk_set_upstream_latency (GstMoshiTalk * self,
+    GstClockTime latency);
 void gst_moshi_talk_set_input (GstMoshiTalk * self, GstMoshiInput * input);
 MoshiLifeState gst_moshi_talk_get_state (GstMoshiTalk * self);
 void gst_moshi_talk_get_session_stats (GstMoshiTalk * self,

@@ -149,7 +149,6 @@ gst_moshi_text_pad_new (GstPad * pad, GstElement * element)
   g_queue_init (&self->queue);
   gst_pad_set_element_private (pad, self);
   gst_pad_set_activatemode_function (pad, activate_mode);
-  gst_pad_use_fixed_caps (pad);
   return self;
 }
 
@@ -178,6 +177,23 @@ GstPad *
 gst_moshi_text_pad_get_pad (GstMoshiTextPad * self)
 {
   return self->pad;
+}
+
+/**
+ * gst_moshi_text_pad_is_active:
+ * @self: a branch
+ *
+ * Returns: whether what is given to it now will be pushed
+ */
+gboolean
+gst_moshi_text_pad_is_active (GstMoshiTextPad * self)
+{
+  gboolean active;
+
+  g_mutex_lock (&self->lock);
+  active = !self->flushing;
+  g_mutex_unlock (&self->lock);
+  return active;
 }
 
 static void

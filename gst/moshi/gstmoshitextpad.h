@@ -23,6 +23,7 @@ typedef struct _GstMoshiTextPad GstMoshiTextPad;
 GstMoshiTextPad *gst_moshi_text_pad_new (GstPad * pad, GstElement * element);
 void gst_moshi_text_pad_free (GstMoshiTextPad * self);
 GstPad *gst_moshi_text_pad_get_pad (GstMoshiTextPad * self);
+gboolean gst_moshi_text_pad_is_active (GstMoshiTextPad * self);
 void gst_moshi_text_pad_event (GstMoshiTextPad * self, GstEvent * event);
 void gst_moshi_text_pad_push (GstMoshiTextPad * self, GstBuffer * buffer);
 void gst_moshi_text_pad_advance (GstMoshiTextPad * self, GstClockTime pts);

@@ -204,7 +204,8 @@ start_pad_locked (GstMoshiWords * self)
 static void
 prepare_pad_locked (GstMoshiWords * self, guint64 position)
 {
-  if (self->pad == NULL || !self->has_segment)
+  if (self->pad == NULL || !self->has_segment
+      || !gst_moshi_text_pad_is_active (self->pad))
     return;
   if (!self->started)
     start_pad_locked (self);
@@ -455,6 +456,8 @@ iterate_no_links (GstPad * pad, GstObject * parent)
  * gst_moshi_words_request_pad:
  * @self: words
  * @template: of the `text` pad
+ * @query: the src pad's
+ * @event: the src pad's
  *
  * The element's request_new_pad: any thread, any state. Text goes there from
  * now on.
@@ -463,7 +466,8 @@ iterate_no_links (GstPad * pad, GstObject * parent)
  *     there is one already
  */
 GstPad *
-gst_moshi_words_request_pad (GstMoshiWords * self, GstPadTemplate * template)
+gst_moshi_words_request_pad (GstMoshiWords * self, GstPadTemplate * template,
+    GstPadQueryFunction query, GstPadEventFunction event)
 {
   GstPad *pad;
 
@@ -473,6 +477,8 @@ gst_moshi_words_request_pad (GstMoshiWords * self, GstPadTemplate * template)
   }
   pad = gst_pad_new_from_template (template, "text");
   gst_pad_set_iterate_internal_links_function (pad, iterate_no_links);
+  gst_pad_set_query_function (pad, query);
+  gst_pad_set_event_function (pad, event);
 
   g_mutex_lock (&self->lock);
   self->pad = gst_moshi_text_pad_new (pad, self->element);

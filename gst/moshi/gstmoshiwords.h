@@ -44,7 +44,8 @@ void gst_moshi_words_reset (GstMoshiWords * self);
 void gst_moshi_words_take_metadata (GstMoshiWords * self, GBytes * json);
 void gst_moshi_words_end (GstMoshiWords * self);
 GstPad *gst_moshi_words_request_pad (GstMoshiWords * self,
-    GstPadTemplate * template);
+    GstPadTemplate * template, GstPadQueryFunction query,
+    GstPadEventFunction event);
 void gst_moshi_words_release_pad (GstMoshiWords * self, GstPad * pad);
 gboolean gst_moshi_words_has_pad (GstMoshiWords * self);
 void gst_moshi_words_flush (GstMoshiWords * self, GstEvent * event);

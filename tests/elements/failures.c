@@ -110,7 +110,7 @@ static const Case broken[] = {
 
 static gchar *directory;
 
-/* --- what is asserted of every failure ------------------------------------ */
+/* --- what is asserted of every failure ----------------------------------- */
 
 static guint
 get_detail (GstMessage * message, const gchar * name)
@@ -168,7 +168,7 @@ check_failure (Bench * bench, const Expected * expected)
   check_message (bench, message, expected);
 }
 
-/* --- sources --------------------------------------------------------------- */
+/* --- sources ------------------------------------------------------------- */
 
 static void
 fill_appsrc (Bench * bench)
@@ -266,14 +266,13 @@ test_broken (gconstpointer data)
     run_case (data, i);
 }
 
-/* --- what no stand-in is there for ----------------------------------------- */
+/* --- what no stand-in is there for --------------------------------------- */
 
 static GSocket *
 listen_and_say_nothing (guint16 * port)
 {
   GError *error = NULL;
-  GInetAddress *loopback =
-      g_inet_address_new_loopback (G_SOCKET_FAMILY_IPV4);
+  GInetAddress *loopback = g_inet_address_new_loopback (G_SOCKET_FAMILY_IPV4);
   GSocketAddress *address = g_inet_socket_address_new (loopback, 0);
   GSocket *socket = g_socket_new (G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_STREAM,
       G_SOCKET_PROTOCOL_TCP, &error);
@@ -349,8 +348,7 @@ test_silent (void)
 
 /* A server that is none of ours does as its script says. */
 static void
-fail_at (PeerScript script, const gchar * properties,
-    const Expected * expected)
+fail_at (PeerScript script, const gchar * properties, const Expected * expected)
 {
   g_autoptr (PeerServer) server = peer_server_new (script, NULL);
   g_autofree gchar *uri = g_strdup_printf ("ws://127.0.0.1:%u",
@@ -433,8 +431,7 @@ test_wrong_key (void)
   config.key = "right";
   server = moshi_standin_new (&config, NULL);
   g_assert_true (moshi_standin_start (server, NULL));
-  fail_with (moshi_standin_get_uri (server), QUICK " api-key=wrong",
-      &expected);
+  fail_with (moshi_standin_get_uri (server), QUICK " api-key=wrong", &expected);
   fail_with (moshi_standin_get_uri (server), QUICK " auth-method=query "
       "api-key=wrong", &expected);
 }
@@ -452,7 +449,7 @@ test_wrong_path (void)
   fail_with (uri, QUICK, &expected);
 }
 
-/* --- settings: refused before anything is tried ----------------------------- */
+/* --- settings: refused before anything is tried -------------------------- */
 
 static const struct
 {
@@ -503,7 +500,7 @@ test_settings (gconstpointer data)
     g_assert_null (strstr (error->message, "half"));
 }
 
-/* --- TLS --------------------------------------------------------------------- */
+/* --- TLS ----------------------------------------------------------------- */
 
 static gboolean
 make_certificates (void)
@@ -679,7 +676,7 @@ test_wrong_scheme (void)
   fail_with (wss, QUICK, &tls);
 }
 
-/* --- what is told on the way -------------------------------------------------- */
+/* --- what is told on the way --------------------------------------------- */
 
 static void
 on_notify (GObject * object, GParamSpec * pspec, gpointer user_data)
@@ -730,7 +727,7 @@ test_progress_failure (void)
   g_assert_cmpstr (states, ==, "connecting closed");
 }
 
-/* --- live ---------------------------------------------------------------------- */
+/* --- live ---------------------------------------------------------------- */
 
 static void
 test_live_retries (void)
@@ -820,7 +817,7 @@ test_live_server_error (void)
   g_assert_cmpuint (bench_count_type (bench, GST_MESSAGE_WARNING), ==, 0);
 }
 
-/* --- the list --------------------------------------------------------------------- */
+/* --- the list ------------------------------------------------------------ */
 
 static void
 add (const gchar * group, const gchar * name, gconstpointer data,
@@ -884,8 +881,7 @@ main (int argc, char **argv)
   g_test_add_func ("/failures/proxy", test_proxy);
   g_test_add_func ("/failures/wrong-key", test_wrong_key);
   g_test_add_func ("/failures/wrong-path", test_wrong_path);
-  g_test_add_func ("/failures/tls/accept-certificate",
-      test_accept_certificate);
+  g_test_add_func ("/failures/tls/accept-certificate", test_accept_certificate);
   g_test_add_func ("/failures/tls/wrong-scheme", test_wrong_scheme);
   g_test_add_func ("/failures/progress", test_progress);
   g_test_add_func ("/failures/progress-failure", test_progress_failure);

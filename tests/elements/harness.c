@@ -180,6 +180,23 @@ harness_track_buffer (HarnessTrack * track, guint i)
 }
 
 /**
+ * harness_track_dup_text:
+ * @track: a track of text
+ * @i: from 0
+ *
+ * Returns: (transfer full): that buffer, which is valid UTF-8 without a NUL
+ */
+gchar *
+harness_track_dup_text (HarnessTrack * track, guint i)
+{
+  const HarnessBuffer *buffer = harness_track_buffer (track, i);
+  const gchar *text = (const gchar *) track->data->data + buffer->offset;
+
+  g_assert_true (g_utf8_validate_len (text, buffer->size, NULL));
+  return g_strndup (text, buffer->size);
+}
+
+/**
  * harness_track_clear:
  * @track: a track
  *
@@ -686,6 +703,22 @@ harness_wait_buffers (Harness * self, HarnessTrack * track, guint n)
 
   g_mutex_lock (&self->lock);
   while (track->buffers->len < n)
+    g_assert_true (g_cond_wait_until (&self->cond, &self->lock, end));
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * harness_wait_track_eos:
+ * @self: a harness
+ * @track: one of its tracks
+ */
+void
+harness_wait_track_eos (Harness * self, HarnessTrack * track)
+{
+  gint64 end = g_get_monotonic_time () + HARNESS_PATIENCE * 1000;
+
+  g_mutex_lock (&self->lock);
+  while (track->n_eos == 0)
     g_assert_true (g_cond_wait_until (&self->cond, &self->lock, end));
   g_mutex_unlock (&self->lock);
 }

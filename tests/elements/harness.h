@@ -98,6 +98,7 @@ guint harness_count_messages (Harness * self, GstMessageType types,
     const gchar * name);
 void harness_wait_bytes (Harness * self, HarnessTrack * track, guint64 bytes);
 void harness_wait_buffers (Harness * self, HarnessTrack * track, guint n);
+void harness_wait_track_eos (Harness * self, HarnessTrack * track);
 
 GstStructure *harness_get_stats (Harness * self);
 guint64 harness_get_stat (Harness * self, const gchar * name);
@@ -111,6 +112,7 @@ void harness_push_event (Harness * self, GstEvent * event);
 void harness_push_eos (Harness * self);
 
 const HarnessBuffer *harness_track_buffer (HarnessTrack * track, guint i);
+gchar *harness_track_dup_text (HarnessTrack * track, guint i);
 void harness_track_clear (HarnessTrack * track);
 guint harness_track_count_events (HarnessTrack * track, GstEventType type);
 GstEvent *harness_track_find_event (HarnessTrack * track, GstEventType type,

@@ -26,9 +26,9 @@
 #define NEEDLE "hunter2"
 
 static GMutex lock;
-static GString *told;             /* by lock: what was logged with the key */
-static guint64 n_lines;           /* by lock */
-static gchar *needles[4];         /* NEEDLE and the forms of Basic */
+static GString *told;           /* by lock: what was logged with the key */
+static guint64 n_lines;         /* by lock */
+static gchar *needles[4];       /* NEEDLE and the forms of Basic */
 
 /* The ways to give a key */
 typedef enum
@@ -66,7 +66,7 @@ check_text (const gchar * what, const gchar * text)
     g_error ("the key is in %s: %s", what, text);
 }
 
-/* --- logs -------------------------------------------------------------------- */
+/* --- logs ---------------------------------------------------------------- */
 
 static void
 take_line (const gchar * from, const gchar * text)
@@ -134,15 +134,14 @@ check_logs (void)
   g_mutex_unlock (&lock);
 }
 
-/* --- everything else a process tells ------------------------------------------- */
+/* --- everything else a process tells ------------------------------------- */
 
 static void
 check_value (const gchar * what, const GValue * value)
 {
   gboolean empty = G_VALUE_HOLDS_BOXED (value) && !g_value_get_boxed (value);
   g_autofree gchar *text = empty ? NULL : gst_value_serialize (value);
-  g_autofree gchar *contents =
-      empty ? NULL : g_strdup_value_contents (value);
+  g_autofree gchar *contents = empty ? NULL : g_strdup_value_contents (value);
 
   check_text (what, text);
   check_text (what, contents);
@@ -215,7 +214,7 @@ check_all (Bench * bench)
   check_logs ();
 }
 
-/* --- giving the key ---------------------------------------------------------------- */
+/* --- giving the key ------------------------------------------------------ */
 
 static void
 give_structure (GstElement * element, const gchar * property,
@@ -251,8 +250,7 @@ give_key (GstElement * element, guint16 port, Way way)
       give_structure (element, "query-parameters", "token", KEY);
       break;
     case WAY_HEADERS:
-      give_structure (element, "extra-headers", "Authorization",
-          "Bearer " KEY);
+      give_structure (element, "extra-headers", "Authorization", "Bearer " KEY);
       break;
     case WAY_PROXY:
       g_object_set (element, "proxy", proxy, "proxy-id", "me", "proxy-pw",
@@ -279,7 +277,7 @@ bench_with_key (guint16 port, Way way)
   return bench;
 }
 
-/* --- a server that takes it ----------------------------------------------------------- */
+/* --- a server that takes it ---------------------------------------------- */
 
 static MoshiStandin *
 serve_with_key (const gchar * key)
@@ -365,7 +363,7 @@ test_unreachable (gconstpointer data)
   check_all (bench);
 }
 
-/* --- servers that say it aloud ----------------------------------------------------------- */
+/* --- servers that say it aloud ------------------------------------------- */
 
 static void
 say_in_body (Peer * peer, gpointer user_data)
@@ -442,8 +440,7 @@ test_told (gconstpointer data)
   const guint i = GPOINTER_TO_INT (data) / N_WAYS;
   const Way way = GPOINTER_TO_INT (data) % N_WAYS;
   g_autoptr (PeerServer) server = peer_server_new (tellers[i].script, NULL);
-  g_autoptr (Bench) bench = bench_with_key (peer_server_get_port (server),
-      way);
+  g_autoptr (Bench) bench = bench_with_key (peer_server_get_port (server), way);
 
   bench_play (bench);
   bench_wait_ends (bench);
@@ -493,7 +490,7 @@ test_bad_uri (void)
   }
 }
 
-/* --- another process: what gst-launch-1.0 writes ---------------------------------------- */
+/* --- another process: what gst-launch-1.0 writes ------------------------- */
 
 typedef struct
 {
@@ -543,8 +540,7 @@ check_files (const gchar * directory, guint at_least)
 /* The key is in the environment, as users are told to give it: gst-launch-1.0
  * logs its own command line. */
 static gchar **
-make_environment (const LaunchCase * row, guint16 port,
-    const gchar * directory)
+make_environment (const LaunchCase * row, guint16 port, const gchar * directory)
 {
   gchar **env = g_get_environ ();
   g_autofree gchar *uri = row->in_uri ?
@@ -601,7 +597,7 @@ test_launch (gconstpointer data)
   check_files (directory, 3);
 }
 
-/* --- the list ------------------------------------------------------------------------------ */
+/* --- the list ------------------------------------------------------------ */
 
 static void
 add (const gchar * group, const gchar * name, const gchar * way,
@@ -622,8 +618,7 @@ add_ways (void)
     if (way != WAY_PROXY && way != WAY_PROXY_URI)
       add ("accepted", way_names[way], NULL, GUINT_TO_POINTER (way),
           test_accepted);
-    add ("refused", way_names[way], NULL, GUINT_TO_POINTER (way),
-        test_refused);
+    add ("refused", way_names[way], NULL, GUINT_TO_POINTER (way), test_refused);
     add ("unreachable", way_names[way], NULL, GUINT_TO_POINTER (way),
         test_unreachable);
     for (i = 0; i < G_N_ELEMENTS (tellers); i++)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""TAP: the README's pipelines, as printed, against the stand-in server.
+"""TAP: the README's pipelines, as printed, against the stand-in server; and
+the demo.
 
     readme.py BUILD_DIRECTORY
 
@@ -19,6 +20,7 @@ import os
 import re
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -208,11 +210,34 @@ class Readme:
         self.report(title.partition('\n')[0], problem,
                     '%s\n%s\n%s' % (command, output, server.output))
 
+    def check_demo(self):
+        """It leaves sound, words and a picture, and no server behind."""
+        process = Process('"%s/examples/demo.sh" "%s/demo"' %
+                          (TOP, self.folder), self.folder,
+                          dict(self.environment, BUILD=self.build))
+        status = process.end()
+        problem = 'exit status %s' % status if status != 0 else None
+        for name in ('answer.wav', 'answer.srt', 'conversation.png'):
+            path = os.path.join(self.folder, 'demo', name)
+            if not os.path.exists(path) or not os.path.getsize(path):
+                problem = problem or 'no ' + name
+        if not problem and not re.search(r'heard .* [1-9]\d* words',
+                                         process.output):
+            problem = 'no summary'
+        address = re.search(r'answers at ws://[\d.]+:(\d+)', process.output)
+        if address and not problem:
+            with socket.socket() as client:
+                if client.connect_ex(('127.0.0.1', int(address.group(1)))) \
+                        == 0:
+                    problem = 'its server is still there'
+        self.report('demo', problem, process.output)
+
     def run(self):
         runs = [block for block in self.blocks
                 if block[0].split()[0] in ('file', 'live')]
-        print('1..%d' % (len(runs) + 1), flush=True)
+        print('1..%d' % (len(runs) + 2), flush=True)
         self.check_properties()
+        self.check_demo()
         for kind, command in runs:
             self.check_block(kind, command)
 

@@ -2,7 +2,8 @@
 """Wire captures: reading, writing, showing and cutting them.
 
     capture.py show FILE…              every record on a line
-    capture.py cut FILE OUT --until S  the first S seconds and how it ended
+    capture.py cut FILE OUT --audio N  up to the server's Nth audio message,
+                                       and how it ended
 
 The format is described in tests/data/README.md; tests/generic/captures.c is
 its other reader.
@@ -91,11 +92,14 @@ def show(path):
               f"{describe(r)}")
 
 
-def cut(path, out, until):
-    """Keeps what came in the first @until seconds, and the ending."""
+def cut(path, out, audio):
+    """Keeps what came until the server's @audio-th audio, and the ending."""
     writer = Writer(out)
+    left = audio
     for r in read(path):
-        if r.ms < until * 1000 or r.kind in (CLOSE, END):
+        if r.side == SERVER and r.kind == BINARY and r.data[:1] == b"\x01":
+            left -= 1
+        if left >= 0 or r.kind in (CLOSE, END):
             writer.write(*r)
     writer.close()
 
@@ -108,13 +112,13 @@ def main():
     sub = commands.add_parser("cut")
     sub.add_argument("file")
     sub.add_argument("out")
-    sub.add_argument("--until", type=float, required=True)
+    sub.add_argument("--audio", type=int, required=True)
     args = parser.parse_args()
     if args.command == "show":
         for path in args.files:
             show(path)
     else:
-        cut(args.file, args.out, args.until)
+        cut(args.file, args.out, args.audio)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ SENTENCES = [
 # Spelled in bytes: left out of the tokenizer's training text.
 RARE = "é日😀"
 PAD, UNKNOWN, BEGIN, END = 3, 0, 1, 2
+# Moshi's, which is the tokenizer's unknown piece as well.
+END_OF_PAD = UNKNOWN
 LIKELY = 40.0
 DIM, HEADS, LAYERS = 512, 8, 1
 DEP_DIM, DEP_HEADS, DEP_LAYERS = 64, 2, 1
@@ -73,7 +75,8 @@ def train_tokenizer(path):
 
 def chain(tokenizer):
     """successor sets: token -> {token: score}"""
-    after = {PAD: {PAD: LIKELY + 2}}
+    # As Moshi has it: pads, one end-of-pad before the next word, the word.
+    after = {PAD: {PAD: LIKELY + 1, END_OF_PAD: LIKELY + 1}, END_OF_PAD: {}}
     seen = {PAD}
     for sentence in SENTENCES:
         words = []
@@ -83,7 +86,7 @@ def chain(tokenizer):
                 continue
             seen.update(pieces)
             words.append(pieces)
-        after[PAD][words[0][0]] = LIKELY
+        after[END_OF_PAD][words[0][0]] = LIKELY
         for word in words:
             for one, two in zip(word, word[1:]):
                 after[one] = {two: LIKELY}
@@ -92,7 +95,7 @@ def chain(tokenizer):
         for one, two in zip(words, words[1:]):
             after[one[-1]][two[0]] = LIKELY
     lone = tokenizer.piece_to_id("<0xFF>")
-    after[PAD][lone] = LIKELY - 0.5
+    after[PAD][lone] = LIKELY - 1
     after[lone] = {PAD: LIKELY}
     return after
 

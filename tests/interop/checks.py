@@ -208,7 +208,7 @@ def live(context):
 
 def two_clients(context):
     """The second client waits, is told so, and has its turn."""
-    one, _ = context.live("first", options={"eos": 8})
+    one, _ = context.live("first", options={"eos": 15})
     one.until("moshi-session", state="ready")
     two, out = context.batch(4, "second", tail=0)
     waiting = two.until("moshi-session", state="waiting")
@@ -420,7 +420,7 @@ def record(context):
     if context.args.record:
         context.args.record.mkdir(parents=True, exist_ok=True)
         out = context.args.record / f"{context.server.name}.cap"
-        capture.cut(taken, out, 4)
+        capture.cut(taken, out, 50)
         return f"{out.name}, {out.stat().st_size} bytes"
     return f"{taken.stat().st_size} bytes"
 

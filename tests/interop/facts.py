@@ -9,6 +9,7 @@ look at both. docs/servers.md is the page these answers are kept on.
 
 import asyncio
 import re
+import ssl
 import struct
 import subprocess
 import time
@@ -449,9 +450,14 @@ async def vanished(asked):
     return f"the next one {answer}"
 
 
-async def limit(asked, frames=4700):
+async def limit_of_100(asked):
+    """What ends a session that asked for 100 steps."""
+    return await limit(asked, 300, "?max_steps=100")
+
+
+async def limit(asked, frames=4700, query=""):
     """Talks as fast as the server computes until it ends the session."""
-    async with asked.probe() as probe:
+    async with asked.probe(query) as probe:
         await ready(probe)
         began = time.monotonic()
         said = 0
@@ -480,11 +486,27 @@ async def limit(asked, frames=4700):
             how = "ends" if ended else "goes on"
     closes = [r.data for r in asked.from_server(capture.CLOSE)]
     frame = "a close frame" if closes and ended else "no close frame"
-    return f"{heard:g} frames heard of {said} in {took:.0f} s, {how}, {frame}"
+    return (f"{heard:g} frames heard, {said} said in {took:.0f} s, {how}, "
+            f"{frame}")
+
+
+async def alpn(asked):
+    """What TLS servers choose when a client offers h2 and http/1.1."""
+    if not asked.server.tls:
+        return "no TLS"
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    _, writer = await asyncio.open_connection(
+        "127.0.0.1", asked.server.port, ssl=context)
+    chosen = writer.get_extra_info("ssl_object").selected_alpn_protocol()
+    writer.close()
+    return str(chosen)
 
 
 QUICK = (delay, handshake, metadata, shape, head, order, pieces, second_client,
          no_input, ping_empty, ping_data, ping_kind, pong_data, text_frame,
          empty_message, kinds_taken, close_1000, close_reason, five_seconds,
          four_mib, bad_crc, second_bos, any_opus, split_page, other_path,
-         bad_query, empty_query, good_query, deflate, vanished)
+         bad_query, empty_query, good_query, deflate, alpn, limit_of_100, vanished)

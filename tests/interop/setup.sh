@@ -70,8 +70,14 @@ backend() {
   mkdir -p "$cache/rust"
   tiny_crate
   copy=$cache/rust/moshi-backend-$crate_version
-  [ -d "$copy" ] || cp -r "$(unpacked moshi-backend)" "$cache/rust/"
-  cargo_install --path "$copy" \
+  rm -rf "$copy"
+  cp -r "$(unpacked moshi-backend)" "$cache/rust/"
+  # Its own versions of everything else; `moshi` alone comes from a path.
+  awk '/^\[\[package\]\]/ { ours = 0 }
+    /^name = "moshi"$/ { ours = 1 }
+    !(ours && /^(source|checksum) = /)' "$copy/Cargo.lock" >"$copy/lock"
+  mv "$copy/lock" "$copy/Cargo.lock"
+  cargo_install --locked --path "$copy" \
     --config "patch.crates-io.moshi.path='$cache/rust/moshi-$crate_version'"
   touch "$cache/rust/backend.done"
 }

@@ -123,6 +123,12 @@ on_log (SoupLogger * logger, SoupLoggerLogLevel level, char direction,
   g_string_append_len (body, data, strnlen (data, MAX_BODY - body->len));
 }
 
+static void
+ignore_log (SoupLogger * logger, SoupLoggerLogLevel level, char direction,
+    const char *data, gpointer user_data)
+{
+}
+
 static SoupSession *
 new_session (MoshiLink * self, const MoshiLinkSetup * setup)
 {
@@ -356,6 +362,7 @@ on_connect_done (GObject * source, GAsyncResult * result, gpointer user_data)
 {
   MoshiLink *self = user_data;
   SoupWebsocketConnection *ws;
+  SoupSessionFeature *logger;
   g_autoptr (GError) error = NULL;
 
   ws = soup_session_websocket_connect_finish (self->session, result, &error);
@@ -368,9 +375,12 @@ on_connect_done (GObject * source, GAsyncResult * result, gpointer user_data)
   } else if (!self->detached) {
     end (self, explain_attempt (self, error));
   }
-  /* libsoup may keep these for a while; they are not to find us then. */
+  /* libsoup may keep these for a while; they are not to find us then. (A logger
+   * taken off the session now would leak: libsoup 3.2 lets it go only with the
+   * request.) */
   g_signal_handlers_disconnect_by_data (self->message, self);
-  soup_session_remove_feature_by_type (self->session, SOUP_TYPE_LOGGER);
+  logger = soup_session_get_feature (self->session, SOUP_TYPE_LOGGER);
+  soup_logger_set_printer (SOUP_LOGGER (logger), ignore_log, NULL, NULL);
   g_clear_object (&self->cancellable);
   g_clear_object (&self->message);
   g_clear_object (&self->session);
