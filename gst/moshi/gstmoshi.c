@@ -61,7 +61,9 @@ struct _GstMoshi
   GstMoshiOutput *output;
   GstMoshiCall *call;
 
-  GstMoshiSettings settings;    /* by OBJECT_LOCK */
+  /* By OBJECT_LOCK */
+  GstMoshiSettings settings;
+  guint32 seek_seqnum;          /* of the last seek passed on */
 };
 
 enum
@@ -103,10 +105,10 @@ set_upstream_latency (GstMoshi * self, GstClockTime latency)
   gst_moshi_talk_set_upstream_latency (self->talk, latency);
 }
 
-/* Asks upstream whether it is live. Where nobody answers (nothing is linked, or
- * it has not started) only a buffer settles that it is not. What plays without
- * having given a buffer to preroll with is live, answer or not: a valve that is
- * still closed gives neither. */
+/* Asks upstream whether it is live. Where nobody answers (nothing is linked, a
+ * demuxer has not found its streams, a valve is closed) only a buffer settles
+ * that it is not: to take a file for live would lose what the server does not
+ * take at once. */
 static void
 find_mode (GstMoshi * self, gboolean settle)
 {
@@ -119,8 +121,6 @@ find_mode (GstMoshi * self, gboolean settle)
     gst_query_parse_latency (query, &live, &min, NULL);
   gst_query_unref (query);
 
-  if (!answered && !settle)
-    live = answered = gst_pad_is_linked (self->sinkpad);
   if (live)
     set_upstream_latency (self, min);
   if (answered || settle) {
@@ -340,11 +340,31 @@ src_query (GstPad * pad, GstObject * parent, GstQuery * query)
   }
 }
 
+/* A seek of the pipeline comes through both src pads. */
+static gboolean
+is_seek_repeated (GstMoshi * self, GstEvent * event)
+{
+  const guint32 seqnum = gst_event_get_seqnum (event);
+  gboolean repeated;
+
+  if (GST_EVENT_TYPE (event) != GST_EVENT_SEEK)
+    return FALSE;
+  GST_OBJECT_LOCK (self);
+  repeated = seqnum == self->seek_seqnum;
+  self->seek_seqnum = seqnum;
+  GST_OBJECT_UNLOCK (self);
+  return repeated;
+}
+
 static gboolean
 src_event (GstPad * pad, GstObject * parent, GstEvent * event)
 {
   GstMoshi *self = GST_MOSHI (parent);
 
+  if (is_seek_repeated (self, event)) {
+    gst_event_unref (event);
+    return TRUE;
+  }
   if (GST_EVENT_TYPE (event) == GST_EVENT_RECONFIGURE) {
     gst_event_unref (event);
     return TRUE;

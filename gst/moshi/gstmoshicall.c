@@ -264,8 +264,7 @@ on_retry (GstMoshiCall * self, MoshiSession * session,
     return;
   }
 
-  text = g_strdup_printf ("%s Trying again in %.1f s.",
-      event->error->message, event->delay / 1000.0);
+  text = g_strdup_printf ("Trying again in %.1f s", event->delay / 1000.0);
   gst_moshi_warning_post (self->element, event->error, NULL);
   post_progress (self, GST_PROGRESS_TYPE_CONTINUE, text);
 }
@@ -366,9 +365,17 @@ gst_moshi_call_start (GstMoshiCall * self, GstMoshiTalk * talk,
 void
 gst_moshi_call_stop (GstMoshiCall * self)
 {
+  MoshiLifeState state;
+
   /* Events that are under way see it, and keep their hands off the bus. The talk
    * stays for them. */
   g_atomic_int_set (&self->over, TRUE);
-  if (self->talk)
-    gst_moshi_talk_take_session (self->talk, NULL);
+  if (self->talk == NULL)
+    return;
+  state = gst_moshi_talk_get_state (self->talk);
+  gst_moshi_talk_take_session (self->talk, NULL);
+  if (state == MOSHI_LIFE_CONNECTING || state == MOSHI_LIFE_WAITING)
+    post_progress (self, GST_PROGRESS_TYPE_CANCELED, "Stopped");
+  if (state != MOSHI_LIFE_IDLE)
+    notify_state (self);
 }

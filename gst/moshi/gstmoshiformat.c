@@ -67,7 +67,9 @@ gst_moshi_format_choose_caps (GstPad * pad)
   }
   gst_structure_fixate_field_string (structure, "format",
       GST_AUDIO_NE (S16));
-  gst_structure_fixate_field_nearest_int (structure, "rate", 24000);
+  /* The server's own 24 kHz, or else more rather than less: 35 kHz is nearest
+   * to 24 of those below, and to 48 where that is not there. */
+  gst_structure_fixate_field_nearest_int (structure, "rate", 35000);
   gst_structure_fixate_field_nearest_int (structure, "channels", 1);
   return gst_caps_fixate (caps);
 }

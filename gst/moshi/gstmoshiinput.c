@@ -514,7 +514,7 @@ find_gap (GstMoshiInput * self, GstClockTime running_time, gboolean discont)
 
   expected = self->origin + gst_moshi_ticks_to_time (self->next - self->skip);
   diff = GST_CLOCK_DIFF (expected, running_time);
-  if (ABS (diff) < tolerance)
+  if ((GstClockTime) ABS (diff) < tolerance)
     return 0;
   return diff > 0 ? (gint64) gst_moshi_time_to_ticks (diff)
       : -(gint64) gst_moshi_time_to_ticks (-diff);
@@ -614,7 +614,7 @@ feed_buffer (GstMoshiInput * self, GstBuffer * buffer)
   n_frames = map.size / bpf;
   cut = MIN (n_frames, self->skip / unit);
   n_frames -= cut;
-  self->skip = n_frames > 0 ? 0 : self->skip - cut * unit;
+  self->skip -= cut * unit;
   self->next += n_frames * unit;
   report_length (self, cut * unit);
   if (n_frames > 0)
@@ -857,7 +857,7 @@ gst_moshi_input_eos (GstMoshiInput * self)
   g_mutex_lock (&talk->lock);
   if (!talk->input_eos) {
     talk->input_eos = TRUE;
-    talk->end = talk->sent + self->tail;
+    talk->end = talk->sent + self->framer.fill * get_unit (self) + self->tail;
   }
   talk->input_done = TRUE;
   talk->done_time = g_get_monotonic_time ();

@@ -294,13 +294,15 @@ push_buffer (GstMoshiOutput * self, GstBuffer * buffer, guint64 position,
     GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
   self->discont = FALSE;
 
+  /* The text goes ahead: a muxer keeps this buffer until the text is past it,
+   * and a sink that prerolls keeps it while another waits for the text. */
+  gst_moshi_words_advance (self->words, position + ticks);
   ret = gst_pad_push (self->pad, buffer);
   if (ret == GST_FLOW_NOT_LINKED && gst_moshi_words_has_pad (self->words))
     ret = GST_FLOW_OK;          /* somebody wants the words alone */
 
   if (!self->talk->live)
     count_pushed (self, ticks);
-  gst_moshi_words_advance (self->words, position + ticks);
   return ret;
 }
 

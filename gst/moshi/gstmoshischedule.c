@@ -205,7 +205,7 @@ get_silence_locked (GstMoshiSchedule * self, guint64 left, guint64 room)
 {
   if (left <= room)
     return left;
-  if (self->whole_packets && !self->talk->input_eos)
+  if ((self->whole_packets || self->unit == 0) && !self->talk->input_eos)
     room -= room % 960;
   return room;
 }
@@ -338,7 +338,7 @@ wait_locked (GstMoshiSchedule * self)
   GstMoshiTalk *talk = self->talk;
   gint64 deadline = talk->live ? 0 : get_drain_deadline_locked (self);
 
-  if (deadline > g_get_monotonic_time ())
+  if (deadline > 0)
     g_cond_wait_until (&talk->cond, &talk->lock, deadline);
   else
     g_cond_wait (&talk->cond, &talk->lock);

@@ -500,7 +500,9 @@ gst_moshi_talk_set_ready (GstMoshiTalk * self, gboolean ready)
 static gboolean
 has_room_locked (GstMoshiTalk * self, guint duration)
 {
-  gboolean room = self->queued + duration <= GST_MOSHI_MAX_QUEUED
+  const guint64 most = GST_MOSHI_MAX_QUEUED
+      + (self->schedule ? self->schedule->model_delay : 0);
+  gboolean room = self->queued + duration <= most
       && self->items.length < GST_MOSHI_MAX_ITEMS;
 
   if (!room)

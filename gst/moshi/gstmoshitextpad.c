@@ -15,12 +15,9 @@
 GST_DEBUG_CATEGORY_STATIC (moshitextpad_debug);
 #define GST_CAT_DEFAULT moshitextpad_debug
 
-/* A GAP event stands for at least this much, but for the first of a segment:
- * often enough for muxers that interleave by the half second. */
-#define GAP_STEP (200 * GST_MSECOND)
-
 struct _GstMoshiTextPad
 {
+  GstElement *element;          /* not owned: it owns the pad */
   GstPad *pad;
 
   /* Held while nothing else is locked; nothing is pushed with it held. */
@@ -59,7 +56,7 @@ take_locked (GstMoshiTextPad * self)
     }
     if (GST_CLOCK_TIME_IS_VALID (self->audio)
         && GST_CLOCK_TIME_IS_VALID (self->text)
-        && self->audio >= self->text + GAP_STEP) {
+        && self->audio > self->text) {
       GstClockTime from = self->text;
 
       self->text = self->audio;
@@ -79,6 +76,10 @@ pause_task (GstMoshiTextPad * self, GstFlowReturn ret)
   self->flushing = TRUE;
   clear_locked (self);
   g_mutex_unlock (&self->lock);
+  if (ret < GST_FLOW_EOS) {
+    GST_ELEMENT_FLOW_ERROR (self->element, ret);
+    gst_pad_push_event (self->pad, gst_event_new_eos ());
+  }
   gst_pad_pause_task (self->pad);
 }
 
@@ -141,6 +142,7 @@ gst_moshi_text_pad_new (GstPad * pad, GstElement * element)
 
   GST_DEBUG_CATEGORY_INIT (moshitextpad_debug, "moshitextpad", 0,
       "Moshi: the text branch");
+  self->element = element;
   self->pad = gst_object_ref (pad);
   self->flushing = TRUE;
   self->audio = self->text = GST_CLOCK_TIME_NONE;
@@ -209,6 +211,18 @@ append (GstMoshiTextPad * self, GstMiniObject * object)
   g_mutex_unlock (&self->lock);
 }
 
+/* The end of the audio is the end of the text, though nothing was said. */
+static void
+queue_gap_locked (GstMoshiTextPad * self)
+{
+  if (self->flushing || !GST_CLOCK_TIME_IS_VALID (self->audio)
+      || !GST_CLOCK_TIME_IS_VALID (self->text) || self->audio <= self->text)
+    return;
+  g_queue_push_tail (&self->queue, gst_event_new_gap (self->text,
+          self->audio - self->text));
+  self->text = self->audio;
+}
+
 /**
  * gst_moshi_text_pad_event:
  * @self: a branch
@@ -217,11 +231,12 @@ append (GstMoshiTextPad * self, GstMiniObject * object)
 void
 gst_moshi_text_pad_event (GstMoshiTextPad * self, GstEvent * event)
 {
-  if (GST_EVENT_TYPE (event) == GST_EVENT_SEGMENT) {
-    g_mutex_lock (&self->lock);
+  g_mutex_lock (&self->lock);
+  if (GST_EVENT_TYPE (event) == GST_EVENT_EOS)
+    queue_gap_locked (self);
+  if (GST_EVENT_TYPE (event) == GST_EVENT_SEGMENT)
     self->audio = self->text = GST_CLOCK_TIME_NONE;
-    g_mutex_unlock (&self->lock);
-  }
+  g_mutex_unlock (&self->lock);
   append (self, GST_MINI_OBJECT_CAST (event));
 }
 
@@ -299,7 +314,7 @@ gst_moshi_text_pad_advance (GstMoshiTextPad * self, GstClockTime pts)
     g_cond_signal (&self->cond);
   }
   self->audio = pts;
-  if (pts >= self->text + GAP_STEP)
+  if (pts > self->text)
     g_cond_signal (&self->cond);
   g_mutex_unlock (&self->lock);
 }

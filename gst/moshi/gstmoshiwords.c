@@ -2,9 +2,9 @@
 
 /* What Moshi says in writing: see gstmoshiwords.h.
  *
- * Tags: a tag event on the audio pad holds all that is known at the time, what
- * the server says of itself and the newest unit of text, so that whoever links
- * late finds both in the sticky event. */
+ * Tags: what the server says of itself are global tags, the newest unit of text
+ * is a tag of the stream: both stick to the pad, so that whoever links late finds
+ * them, and neither is repeated with the other. */
 
 #include "gstmoshiwords.h"
 
@@ -22,7 +22,7 @@ struct _GstMoshiWords
   GstPad *audio_pad;
 
   /* Pushing task only */
-  GstTagList *tags;
+  GstTagList *server_tags;      /* until they are out */
   GstSegment segment;
   GstClockTime base;            /* PTS of position 0 */
   guint group_id;
@@ -94,7 +94,7 @@ gst_moshi_words_new (GstElement * element, GstPad * audio_pad)
 void
 gst_moshi_words_free (GstMoshiWords * self)
 {
-  gst_clear_tag_list (&self->tags);
+  gst_clear_tag_list (&self->server_tags);
   g_clear_pointer (&self->pad, gst_moshi_text_pad_free);
   moshi_text_free (self->text);
   g_mutex_clear (&self->lock);
@@ -109,7 +109,7 @@ gst_moshi_words_free (GstMoshiWords * self)
 void
 gst_moshi_words_start (GstMoshiWords * self, MoshiTextUnit unit)
 {
-  gst_clear_tag_list (&self->tags);
+  gst_clear_tag_list (&self->server_tags);
   self->has_segment = FALSE;
   self->session_index = 0;
 
@@ -154,21 +154,13 @@ position_to_pts (GstMoshiWords * self, guint64 position)
   return self->base + gst_moshi_ticks_to_time (position);
 }
 
+/* Tags come behind the segment: what was known before waits for it. */
 static void
-push_tags (GstMoshiWords * self)
+push_server_tags (GstMoshiWords * self)
 {
-  if (self->tags && self->has_segment)
+  if (self->server_tags && self->has_segment)
     gst_pad_push_event (self->audio_pad,
-        gst_event_new_tag (gst_tag_list_ref (self->tags)));
-}
-
-/* Makes the list of tags ours to write. */
-static void
-open_tags (GstMoshiWords * self)
-{
-  if (self->tags == NULL)
-    self->tags = gst_tag_list_new_empty ();
-  self->tags = gst_tag_list_make_writable (self->tags);
+        gst_event_new_tag (g_steal_pointer (&self->server_tags)));
 }
 
 /**
@@ -235,7 +227,7 @@ gst_moshi_words_set_segment (GstMoshiWords * self, const GstSegment * segment,
   self->segment_sent = FALSE;
   prepare_pad_locked (self, position);
   g_mutex_unlock (&self->lock);
-  push_tags (self);
+  push_server_tags (self);
 }
 
 static void
@@ -283,10 +275,9 @@ emit_span (GstMoshiWords * self, const MoshiTextSpan * span,
       span->text, GST_TIME_ARGS (pts));
   push_text (self, span->text, pts, duration);
   post_text (self, span, unit, pts, duration);
-  open_tags (self);
-  gst_tag_list_add (self->tags, GST_TAG_MERGE_REPLACE, GST_MOSHI_TAG_TEXT,
-      span->text, NULL);
-  push_tags (self);
+  gst_pad_push_event (self->audio_pad,
+      gst_event_new_tag (gst_tag_list_new (GST_MOSHI_TAG_TEXT, span->text,
+              NULL)));
 }
 
 /* Emits what is whole, then lets the text pad know how far the audio is. */
@@ -296,6 +287,9 @@ emit (GstMoshiWords * self, guint64 position)
   gboolean found = TRUE;
   guint64 pending;
 
+  g_mutex_lock (&self->lock);
+  prepare_pad_locked (self, position);
+  g_mutex_unlock (&self->lock);
   while (found) {
     g_auto (MoshiTextSpan) span = { NULL, };
     MoshiTextUnit unit;
@@ -311,7 +305,6 @@ emit (GstMoshiWords * self, guint64 position)
   g_mutex_lock (&self->lock);
   if (moshi_text_get_pending (self->text, &pending))
     position = MIN (position, pending);
-  prepare_pad_locked (self, position);
   if (self->pad && self->has_segment)
     gst_moshi_text_pad_advance (self->pad, position_to_pts (self, position));
   g_mutex_unlock (&self->lock);
@@ -414,20 +407,21 @@ gst_moshi_words_take_metadata (GstMoshiWords * self, GBytes * json)
       NULL);
   guint i;
 
-  open_tags (self);
-  gst_tag_list_remove_tag (self->tags, GST_TAG_EXTENDED_COMMENT);
+  gst_clear_tag_list (&self->server_tags);
+  self->server_tags = gst_tag_list_new_empty ();
+  gst_tag_list_set_scope (self->server_tags, GST_TAG_SCOPE_GLOBAL);
   for (i = 0; fields && i < fields->len; i++) {
     const MoshiMetadataField *field = g_ptr_array_index (fields, i);
     g_autofree gchar *comment = format_field (field);
 
-    gst_tag_list_add (self->tags, GST_TAG_MERGE_APPEND,
+    gst_tag_list_add (self->server_tags, GST_TAG_MERGE_APPEND,
         GST_TAG_EXTENDED_COMMENT, comment, NULL);
     if (field->kind == 's' && strcmp (field->name, "instance_name") == 0
         && *field->string != '\0')
-      gst_tag_list_add (self->tags, GST_TAG_MERGE_REPLACE, GST_TAG_ENCODED_BY,
-          field->string, NULL);
+      gst_tag_list_add (self->server_tags, GST_TAG_MERGE_REPLACE,
+          GST_TAG_ENCODED_BY, field->string, NULL);
   }
-  push_tags (self);
+  push_server_tags (self);
 }
 
 /**

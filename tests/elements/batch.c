@@ -427,7 +427,7 @@ get_resident (void)
 
   g_assert_true (g_file_get_contents ("/proc/self/statm", &text, NULL, NULL));
   g_assert_cmpint (sscanf (text, "%lu %lu", &total, &resident), ==, 2);
-  return (gsize) resident * 4096;
+  return (gsize) resident *4096;
 }
 
 /* However long the input: what is under way is bounded, and nothing piles up.

@@ -269,8 +269,7 @@ start_server (Harness * self, const MoshiStandinConfig * config)
   g_assert_no_error (error);
   g_assert_true (moshi_standin_start (self->server, &error));
   g_assert_no_error (error);
-  g_object_set (self->moshi, "uri", moshi_standin_get_uri (self->server),
-      NULL);
+  g_object_set (self->moshi, "uri", moshi_standin_get_uri (self->server), NULL);
 }
 
 /**
@@ -549,8 +548,7 @@ fail_on_error (GstMessage * message)
   g_autofree gchar *debug = NULL;
 
   gst_message_parse_error (message, &error, &debug);
-  g_test_message ("%s: %s", GST_OBJECT_NAME (GST_MESSAGE_SRC (message)),
-      debug);
+  g_test_message ("%s: %s", GST_OBJECT_NAME (GST_MESSAGE_SRC (message)), debug);
   g_assert_no_error (error);
 }
 

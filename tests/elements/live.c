@@ -425,14 +425,22 @@ static void
 test_valve (void)
 {
   MoshiStandinConfig config;
+  MoshiStandinStats stats;
+  GstElement *valve;
   Harness *self;
 
   init_config (&config, MOSHI_STANDIN_SWEEP);
   self = harness_new (&config, "audiotestsrc is-live=true ! " CAPS
-      " ! valve drop=true ! moshi name=m ! " CAPS " ! fakesink");
+      " ! valve name=valve ! moshi name=m ! " CAPS " ! fakesink");
   harness_set_state (self, GST_STATE_PLAYING);
   g_assert_true (moshi_standin_wait (self->server, MOSHI_STANDIN_SAMPLES,
-          12000, HARNESS_PATIENCE));
+          4800, HARNESS_PATIENCE));
+  valve = gst_bin_get_by_name (GST_BIN (self->pipeline), "valve");
+  g_object_set (valve, "drop", TRUE, NULL);
+  gst_object_unref (valve);
+  moshi_standin_get_stats (self->server, &stats);
+  g_assert_true (moshi_standin_wait (self->server, MOSHI_STANDIN_SAMPLES,
+          stats.samples + 24000, HARNESS_PATIENCE));
   harness_free (self);
 }
 
@@ -561,8 +569,7 @@ test_eos (void)
   harness_assert_sweep (self->out,
       harness_track_buffer (self->out, first)->offset / 2, &config, 24000, 1);
   g_assert_cmpuint (self->out->data->len
-      - harness_track_buffer (self->out, first)->offset, >=,
-      (2400 - 160) * 48);
+      - harness_track_buffer (self->out, first)->offset, >=, (2400 - 160) * 48);
   harness_free (self);
 }
 

