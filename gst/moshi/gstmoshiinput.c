@@ -872,11 +872,14 @@ gst_moshi_input_eos (GstMoshiInput * self)
  *
  * Streaming thread: waits until the listening half has played every answer, or
  * does not listen, or waits in vain.
+ *
+ * Returns: %FALSE if a flush has ended the wait
  */
-void
+gboolean
 gst_moshi_input_wait_drained (GstMoshiInput * self)
 {
   GstMoshiTalk *talk = self->talk;
+  gboolean flushing;
 
   g_mutex_lock (&talk->lock);
   while (!talk->input_flushing && !talk->failed && talk->ready
@@ -887,29 +890,9 @@ gst_moshi_input_wait_drained (GstMoshiInput * self)
     if (!g_cond_wait_until (&talk->cond, &talk->lock, deadline))
       break;
   }
+  flushing = talk->input_flushing;
   g_mutex_unlock (&talk->lock);
-}
-
-/**
- * gst_moshi_input_wait_ready:
- * @self: a speaking half of a pair whose input is not live
- *
- * Streaming thread: waits until the server listens.
- *
- * Returns: %FALSE if that was in vain: flushing, or failed
- */
-gboolean
-gst_moshi_input_wait_ready (GstMoshiInput * self)
-{
-  GstMoshiTalk *talk = self->talk;
-  gboolean ready;
-
-  g_mutex_lock (&talk->lock);
-  while (!talk->input_flushing && !talk->failed && !talk->ready)
-    g_cond_wait (&talk->cond, &talk->lock);
-  ready = talk->ready;
-  g_mutex_unlock (&talk->lock);
-  return ready;
+  return !flushing;
 }
 
 /**
@@ -942,22 +925,35 @@ ensure_format (GstMoshiInput * self)
   self->has_format = TRUE;
 }
 
+/* Live: ticks of the tail that are still to be sent, and of what it takes to get
+ * every answer. A server that is slow is not given more than that. */
+static guint64
+get_rest_locked (GstMoshiTalk * talk)
+{
+  const guint64 end = talk->end + FLUSH_TICKS;
+
+  return end > talk->sent ? end - talk->sent : 0;
+}
+
 /* Where the timeline has to be by now, were the source as late as it may be. A
  * source that has ended is not waited for: its tail goes a step ahead. */
 static GstClockTime
 get_due (GstMoshiInput * self, GstClockTime now)
 {
+  const GstClockTime at = self->origin + gst_moshi_ticks_to_time (self->next);
   GstMoshiTalk *talk = self->talk;
-  GstClockTime late;
+  GstClockTime late, rest;
   gboolean eos;
 
   g_mutex_lock (&talk->lock);
   eos = talk->input_eos;
+  rest = gst_moshi_ticks_to_time (get_rest_locked (talk));
   late = MAX (talk->upstream_latency, self->lag) + LATENESS;
   g_mutex_unlock (&talk->lock);
 
   if (eos)
-    return now + gst_moshi_ticks_to_time (GST_MOSHI_MODEL_FRAME);
+    return MIN (now + gst_moshi_ticks_to_time (GST_MOSHI_MODEL_FRAME),
+        at + rest);
   return now - MIN (now, late);
 }
 

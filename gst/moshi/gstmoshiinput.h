@@ -27,8 +27,7 @@ GstFlowReturn gst_moshi_input_chain (GstMoshiInput * self, GstBuffer * buffer);
 GstFlowReturn gst_moshi_input_gap (GstMoshiInput * self, GstClockTime pts,
     GstClockTime duration);
 GstFlowReturn gst_moshi_input_eos (GstMoshiInput * self);
-void gst_moshi_input_wait_drained (GstMoshiInput * self);
-gboolean gst_moshi_input_wait_ready (GstMoshiInput * self);
+gboolean gst_moshi_input_wait_drained (GstMoshiInput * self);
 void gst_moshi_input_flush (GstMoshiInput * self);
 void gst_moshi_input_fill (GstMoshiInput * self);
 

@@ -538,7 +538,8 @@ finish (GstMoshiOutput * self)
   self->schedule.eos = TRUE;
   talk->output_done = TRUE;
   g_cond_broadcast (&talk->cond);
-  if (talk->session)
+  /* In a pair the sink closes, who may have more to say. */
+  if (talk->session && !talk->paired)
     session = moshi_session_ref (talk->session);
   g_mutex_unlock (&talk->lock);
 

@@ -27,6 +27,8 @@
 
 #include "gstmoshisink.h"
 
+#include <gst/audio/audio.h>
+
 #include "gstmoshicall.h"
 #include "gstmoshierror.h"
 #include "gstmoshiinput.h"
@@ -37,6 +39,10 @@
 GST_DEBUG_CATEGORY_STATIC (moshisink_debug);
 #define GST_CAT_DEFAULT moshisink_debug
 
+/* What is not live is given to the server in pieces of this length at most,
+ * whatever the size of its buffers. */
+#define PIECE_MS 20
+
 /* Locks as in gstmoshi.c */
 struct _GstMoshiSink
 {
@@ -46,7 +52,15 @@ struct _GstMoshiSink
   GstMoshiInput *input;
   GstMoshiCall *call;
 
-  gint live;                    /* atomic: upstream is */
+  /* Atomic */
+  gint live;                    /* upstream is */
+  gint mode_known;              /* it was asked whether it is */
+
+  /* Streaming thread. Input that is not live is played piece by piece; `shift`
+   * is how far it is behind the clock because the server was not there. */
+  GstAudioInfo info;            /* rate 0: Opus */
+  GstClockTime shift;           /* NONE: nothing played yet */
+  GstClockTime position;        /* running time of the next piece */
 
   /* By OBJECT_LOCK */
   GstMoshiSettings settings;
@@ -110,6 +124,7 @@ set_talk (GstMoshiSink * self, GstMoshiTalk * talk, gchar * name)
   gst_moshi_talk_unref (old);
 }
 
+/* The way to READY; may be called twice. */
 static void
 leave (GstMoshiSink * self)
 {
@@ -137,6 +152,7 @@ begin (GstMoshiSink * self, const GstMoshiSettings * settings)
   }
   set_talk (self, talk, g_strdup (settings->session));
   gst_moshi_talk_reset_input (talk);
+  gst_moshi_talk_set_input_live (talk, FALSE);
   gst_moshi_talk_set_input_flushing (talk, FALSE);
   gst_moshi_input_set_talk (self->input, talk);
   gst_moshi_input_start (self->input, settings);
@@ -147,13 +163,17 @@ begin (GstMoshiSink * self, const GstMoshiSettings * settings)
   return TRUE;
 }
 
+/* The way from READY */
 static gboolean
-start (GstBaseSink * sink)
+join (GstMoshiSink * self)
 {
-  GstMoshiSink *self = GST_MOSHI_SINK (sink);
   GstMoshiSettings settings;
   gboolean ret;
 
+  g_atomic_int_set (&self->mode_known, FALSE);
+  self->shift = GST_CLOCK_TIME_NONE;
+  self->position = 0;
+  g_atomic_int_set (&self->live, FALSE);
   copy_settings (self, &settings);
   ret = begin (self, &settings);
   gst_moshi_settings_clear (&settings);
@@ -161,16 +181,15 @@ start (GstBaseSink * sink)
 }
 
 static gboolean
-stop (GstBaseSink * sink)
-{
-  leave (GST_MOSHI_SINK (sink));
-  return TRUE;
-}
-
-static gboolean
 set_caps (GstBaseSink * sink, GstCaps * caps)
 {
-  return gst_moshi_input_set_caps (GST_MOSHI_SINK (sink)->input, caps);
+  GstMoshiSink *self = GST_MOSHI_SINK (sink);
+
+  gst_audio_info_init (&self->info);
+  if (gst_structure_has_name (gst_caps_get_structure (caps, 0), "audio/x-raw")
+      && !gst_audio_info_from_caps (&self->info, caps))
+    return FALSE;
+  return gst_moshi_input_set_caps (self->input, caps);
 }
 
 static gboolean
@@ -191,50 +210,219 @@ unlock_stop (GstBaseSink * sink)
   return TRUE;
 }
 
+/* A source may answer no sooner than its caps are set: asked before, it is asked
+ * again, and is not live if it does not answer then (`settle`). */
 static void
-find_mode (GstMoshiSink * self)
+find_mode (GstMoshiSink * self, gboolean settle)
 {
-  g_autoptr (GstMoshiTalk) talk = ref_talk (self);
-  GstQuery *query = gst_query_new_latency ();
-  gboolean live = FALSE;
+  g_autoptr (GstMoshiTalk) talk = NULL;
+  GstQuery *query;
+  gboolean live = FALSE, answered;
   GstClockTime min = 0;
 
-  if (gst_pad_peer_query (GST_BASE_SINK_PAD (self), query))
+  if (g_atomic_int_get (&self->mode_known))
+    return;
+  query = gst_query_new_latency ();
+  answered = gst_pad_peer_query (GST_BASE_SINK_PAD (self), query);
+  if (answered)
     gst_query_parse_latency (query, &live, &min, NULL);
   gst_query_unref (query);
+  if (!answered && !settle)
+    return;
+
   GST_INFO_OBJECT (self, "upstream is %s", live ? "live" : "not live");
   g_atomic_int_set (&self->live, live);
+  g_atomic_int_set (&self->mode_known, TRUE);
+  talk = ref_talk (self);
   gst_moshi_talk_set_input_live (talk, live);
   gst_moshi_talk_set_upstream_latency (talk, live ? min : 0);
 }
 
-/* What is not live begins when the server listens: it would be behind the clock
- * from its start. */
+/* Comes back when PLAYING. A change to PAUSED interrupts what waits here as a
+ * flush does, but upstream must not hear of it: it would stop for good. The
+ * first wait lets the change of state happen, which has not had the lock yet;
+ * the second is for one that followed on its heels. */
 static GstFlowReturn
-preroll (GstBaseSink * sink, GstBuffer * buffer)
+wait_playing (GstMoshiSink * self, GstMiniObject * object)
 {
-  GstMoshiSink *self = GST_MOSHI_SINK (sink);
+  GstBaseSink *sink = GST_BASE_SINK (self);
+  GstFlowReturn ret = gst_base_sink_wait_preroll (sink);
 
-  if (!g_atomic_int_get (&self->live))
-    gst_moshi_input_wait_ready (self->input);
-  return GST_FLOW_OK;
+  if (ret == GST_FLOW_OK)
+    ret = gst_base_sink_do_preroll (sink, object);
+  return ret;
+}
+
+static GstFlowReturn
+give (GstMoshiSink * self, GstBuffer * buffer)
+{
+  GstFlowReturn ret =
+      gst_moshi_input_chain (self->input, gst_buffer_ref (buffer));
+
+  if (ret == GST_FLOW_FLUSHING)
+    ret = wait_playing (self, GST_MINI_OBJECT_CAST (buffer));
+  return ret;
+}
+
+/* When something of that running time is due, by the clock */
+static GstClockTime
+get_due (GstMoshiSink * self, GstClockTime time)
+{
+  GstBaseSink *sink = GST_BASE_SINK (self);
+  GstClockTimeDiff offset = gst_base_sink_get_ts_offset (sink);
+
+  time += gst_base_sink_get_latency (sink);
+  if (GST_CLOCK_TIME_IS_VALID (self->shift))
+    time += self->shift;
+  return offset < 0 && time < (GstClockTime) -offset ? 0 : time + offset;
+}
+
+/* The server was not there, or could not follow: what comes goes on from now
+ * at the pace of speech, and does not hurry to make up for that. */
+static void
+shift_to_now (GstMoshiSink * self, GstClockTime time)
+{
+  GstClockTime now =
+      gst_element_get_current_running_time (GST_ELEMENT (self));
+  GstClockTime due = get_due (self, time);
+
+  if (!GST_CLOCK_TIME_IS_VALID (self->shift))
+    self->shift = 0;
+  if (GST_CLOCK_TIME_IS_VALID (now) && now > due)
+    self->shift += now - due;
+}
+
+/* Not live: waits until the time of a piece has come. */
+static GstFlowReturn
+wait_due (GstMoshiSink * self, GstBuffer * piece, GstClockTime time)
+{
+  GstBaseSink *sink = GST_BASE_SINK (self);
+  GstClockReturn status = GST_CLOCK_UNSCHEDULED;
+  GstFlowReturn ret = GST_FLOW_OK;
+
+  while (ret == GST_FLOW_OK && status == GST_CLOCK_UNSCHEDULED) {
+    ret = gst_base_sink_do_preroll (sink, GST_MINI_OBJECT_CAST (piece));
+    if (ret == GST_FLOW_OK)
+      status = gst_base_sink_wait_clock (sink, get_due (self, time), NULL);
+  }
+  return ret;
+}
+
+/* Not live: a piece goes at its time, and when the server takes it. */
+static GstFlowReturn
+play (GstMoshiSink * self, GstBuffer * piece, GstClockTime time)
+{
+  g_autoptr (GstMoshiTalk) talk = ref_talk (self);
+  gboolean waited = !GST_CLOCK_TIME_IS_VALID (self->shift);
+  GstFlowReturn ret = GST_FLOW_OK;
+
+  if (!waited)
+    ret = wait_due (self, piece, time);
+  while (ret == GST_FLOW_OK && !gst_moshi_talk_wait_room (talk, &waited)
+      && !gst_moshi_talk_has_failed (talk))
+    ret = wait_playing (self, GST_MINI_OBJECT_CAST (piece));
+  if (ret != GST_FLOW_OK)
+    return ret;
+
+  if (waited)
+    shift_to_now (self, time);
+  return give (self, piece);
+}
+
+/* Part of a raw buffer, n bytes from @offset on */
+static GstBuffer *
+cut_piece (GstMoshiSink * self, GstBuffer * buffer, gsize offset, gsize n)
+{
+  GstBuffer *piece =
+      gst_buffer_copy_region (buffer, GST_BUFFER_COPY_ALL, offset, n);
+
+  if (offset > 0)
+    GST_BUFFER_FLAG_UNSET (piece, GST_BUFFER_FLAG_DISCONT);
+  if (GST_BUFFER_PTS_IS_VALID (buffer))
+    GST_BUFFER_PTS (piece) = GST_BUFFER_PTS (buffer)
+        + gst_util_uint64_scale_int (offset / self->info.bpf, GST_SECOND,
+        self->info.rate);
+  return piece;
+}
+
+static GstFlowReturn
+play_raw (GstMoshiSink * self, GstBuffer * buffer)
+{
+  const GstClockTime begin = self->position;
+  const gsize size = gst_buffer_get_size (buffer);
+  const gsize step = PIECE_MS * self->info.rate / 1000 * self->info.bpf;
+  GstFlowReturn ret = GST_FLOW_OK;
+  gsize offset, n;
+
+  for (offset = 0; offset < size && ret == GST_FLOW_OK; offset += n) {
+    g_autoptr (GstBuffer) piece = NULL;
+
+    n = MIN (step, size - offset);
+    piece = cut_piece (self, buffer, offset, n);
+    ret = play (self, piece, self->position);
+    self->position = begin + gst_util_uint64_scale_int ((offset + n)
+        / self->info.bpf, GST_SECOND, self->info.rate);
+  }
+  return ret;
 }
 
 static GstFlowReturn
 render (GstBaseSink * sink, GstBuffer * buffer)
 {
-  return gst_moshi_input_chain (GST_MOSHI_SINK (sink)->input,
-      gst_buffer_ref (buffer));
+  GstMoshiSink *self = GST_MOSHI_SINK (sink);
+  GstClockTime time = gst_segment_to_running_time (&sink->segment,
+      GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
+  GstFlowReturn ret;
+
+  find_mode (self, TRUE);
+  if (g_atomic_int_get (&self->live))
+    return give (self, buffer);
+
+  if (GST_CLOCK_TIME_IS_VALID (time))
+    self->position = time;
+  if (self->info.rate > 0)
+    return play_raw (self, buffer);
+  ret = play (self, buffer, self->position);
+  if (GST_BUFFER_DURATION_IS_VALID (buffer))
+    self->position += GST_BUFFER_DURATION (buffer);
+  return ret;
 }
 
-/* Live input goes at once: to wait for its time would only make it later. */
+/* Live input goes at once: to wait for its time would only make it later. Other
+ * input waits in play(), which knows how long. */
 static void
 get_times (GstBaseSink * sink, GstBuffer * buffer, GstClockTime * start,
     GstClockTime * end)
 {
   *start = *end = GST_CLOCK_TIME_NONE;
-  if (!g_atomic_int_get (&GST_MOSHI_SINK (sink)->live))
-    GST_BASE_SINK_CLASS (parent_class)->get_times (sink, buffer, start, end);
+}
+
+/* The answers are played, if somebody plays them; the close is polite. PAUSED
+ * interrupts it, PLAYING goes on. */
+static GstFlowReturn
+finish (GstMoshiSink * self, GstEvent * event)
+{
+  g_autoptr (GstMoshiTalk) talk = ref_talk (self);
+  GstFlowReturn ret = GST_FLOW_OK;
+
+  find_mode (self, TRUE);
+  gst_moshi_input_eos (self->input);
+  while (ret == GST_FLOW_OK
+      && !(gst_moshi_input_wait_drained (self->input)
+          && gst_moshi_talk_close (talk)))
+    ret = wait_playing (self, GST_MINI_OBJECT_CAST (event));
+  return ret;
+}
+
+static GstFlowReturn
+wait_event (GstBaseSink * sink, GstEvent * event)
+{
+  GstFlowReturn ret =
+      GST_BASE_SINK_CLASS (parent_class)->wait_event (sink, event);
+
+  if (ret == GST_FLOW_OK && GST_EVENT_TYPE (event) == GST_EVENT_EOS)
+    ret = finish (GST_MOSHI_SINK (sink), event);
+  return ret;
 }
 
 static gboolean
@@ -246,9 +434,10 @@ event (GstBaseSink * sink, GstEvent * event)
 
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_STREAM_START:
-      find_mode (self);
+      find_mode (self, FALSE);
       break;
     case GST_EVENT_SEGMENT:
+      find_mode (self, FALSE);
       gst_event_parse_segment (event, &segment);
       gst_moshi_input_set_segment (self->input, segment);
       break;
@@ -257,11 +446,9 @@ event (GstBaseSink * sink, GstEvent * event)
       gst_moshi_input_gap (self->input, pts, duration);
       break;
     case GST_EVENT_FLUSH_STOP:
+      self->shift = GST_CLOCK_TIME_NONE;
+      self->position = 0;
       gst_moshi_input_flush (self->input);
-      break;
-    case GST_EVENT_EOS:
-      gst_moshi_input_eos (self->input);
-      gst_moshi_input_wait_drained (self->input);
       break;
     default:
       break;
@@ -293,14 +480,23 @@ change_state (GstElement * element, GstStateChange transition)
 
   if (transition == GST_STATE_CHANGE_NULL_TO_READY && !check_settings (self))
     return GST_STATE_CHANGE_FAILURE;
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED && !join (self))
+    return GST_STATE_CHANGE_FAILURE;
   if (transition == GST_STATE_CHANGE_PLAYING_TO_PAUSED)
     gst_moshi_input_set_playing (self->input, FALSE);
 
   ret = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
 
   if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING
-      && ret != GST_STATE_CHANGE_FAILURE)
+      && ret != GST_STATE_CHANGE_FAILURE) {
+    /* A live source that is mute from the start is never heard of else. */
+    find_mode (self, FALSE);
     gst_moshi_input_set_playing (self->input, TRUE);
+  }
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY
+      || (transition == GST_STATE_CHANGE_READY_TO_PAUSED
+          && ret == GST_STATE_CHANGE_FAILURE))
+    leave (self);
   return ret;
 }
 
@@ -450,15 +646,13 @@ gst_moshi_sink_class_init (GstMoshiSinkClass * klass)
   gst_moshi_stats_install (object_class, PROP_STATS, PROP_CONNECTION_STATE);
   install_signals (object_class);
 
-  sink_class->start = start;
-  sink_class->stop = stop;
   sink_class->set_caps = set_caps;
   sink_class->unlock = unlock;
   sink_class->unlock_stop = unlock_stop;
-  sink_class->preroll = preroll;
   sink_class->render = render;
   sink_class->get_times = get_times;
   sink_class->event = event;
+  sink_class->wait_event = wait_event;
   element_class->change_state = change_state;
   gst_element_class_add_pad_template (element_class,
       gst_pad_template_new ("sink", GST_PAD_SINK, GST_PAD_ALWAYS, caps));
@@ -471,6 +665,9 @@ gst_moshi_sink_class_init (GstMoshiSinkClass * klass)
 static void
 gst_moshi_sink_init (GstMoshiSink * self)
 {
+  /* Neither a microphone that is mute nor a server that is busy may keep the
+   * rest of a pipeline, a moshisrc in it, from PLAYING. */
+  gst_base_sink_set_async_enabled (GST_BASE_SINK (self), FALSE);
   gst_moshi_settings_init (&self->settings);
   self->talk = gst_moshi_talk_new ();
   self->input = gst_moshi_input_new (GST_ELEMENT (self));

@@ -181,10 +181,11 @@ static void
 stop (GstMoshiSrc * self)
 {
   g_autofree gchar *name = NULL;
-  GstMoshiTalk *idle = gst_moshi_talk_new ();
+  g_autoptr (GstMoshiTalk) idle = gst_moshi_talk_new ();
 
   gst_moshi_output_set_talk (self->output, idle);
-  gst_moshi_talk_unref (idle);
+  /* Wakes a sink that drains: nobody listens any more. */
+  gst_moshi_talk_set_output_flushing (self->talk, TRUE);
   GST_OBJECT_LOCK (self);
   name = g_steal_pointer (&self->joined);
   GST_OBJECT_UNLOCK (self);

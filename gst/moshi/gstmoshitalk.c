@@ -445,6 +445,83 @@ gst_moshi_talk_fail (GstMoshiTalk * self)
   g_mutex_unlock (&self->lock);
 }
 
+/**
+ * gst_moshi_talk_has_failed:
+ * @self: a talk
+ *
+ * Any thread.
+ *
+ * Returns: whether gst_moshi_talk_fail() was called since the input started
+ */
+gboolean
+gst_moshi_talk_has_failed (GstMoshiTalk * self)
+{
+  gboolean failed;
+
+  g_mutex_lock (&self->lock);
+  failed = self->failed;
+  g_mutex_unlock (&self->lock);
+  return failed;
+}
+
+/**
+ * gst_moshi_talk_wait_room:
+ * @self: a talk of a pair
+ * @waited: (inout): set where there was none at once
+ *
+ * Streaming thread: waits until the server listens, and is not more than
+ * %GST_MOSHI_WINDOW behind with its answers.
+ *
+ * Returns: %FALSE if that was in vain: input is flushing, or all has failed
+ */
+gboolean
+gst_moshi_talk_wait_room (GstMoshiTalk * self, gboolean * waited)
+{
+  gboolean room = FALSE;
+
+  g_mutex_lock (&self->lock);
+  while (!self->input_flushing && !self->failed) {
+    room = self->ready && self->sent < self->received + GST_MOSHI_WINDOW;
+    if (room)
+      break;
+    *waited = TRUE;
+    g_cond_wait (&self->cond, &self->lock);
+  }
+  g_mutex_unlock (&self->lock);
+  return room;
+}
+
+/**
+ * gst_moshi_talk_close:
+ * @self: a talk of a pair whose input has ended
+ *
+ * Streaming thread: what was given is sent, then the session is closed
+ * politely, and this waits for that. The session bounds each of its steps in
+ * time. May be called again.
+ *
+ * Returns: %FALSE if a flush has ended the wait
+ */
+gboolean
+gst_moshi_talk_close (GstMoshiTalk * self)
+{
+  g_autoptr (MoshiSession) session = NULL;
+  gboolean flushing;
+
+  g_mutex_lock (&self->lock);
+  if (self->session && self->ready)
+    session = moshi_session_ref (self->session);
+  g_mutex_unlock (&self->lock);
+  if (session)
+    moshi_session_close (session);
+
+  g_mutex_lock (&self->lock);
+  while (self->ready && !self->input_flushing && !self->failed)
+    g_cond_wait (&self->cond, &self->lock);
+  flushing = self->input_flushing;
+  g_mutex_unlock (&self->lock);
+  return !flushing;
+}
+
 /* Where nobody listens nothing is kept. */
 static void
 append_locked (GstMoshiTalk * self, GstMoshiItem * item)
@@ -480,6 +557,7 @@ gst_moshi_talk_started (GstMoshiTalk * self, guint index)
   self->session_index = index;
   self->ready = TRUE;
   append_locked (self, item);
+  g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
 }
 

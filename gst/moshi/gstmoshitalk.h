@@ -167,6 +167,9 @@ void gst_moshi_talk_flush_run (GstMoshiTalk * self);
 void gst_moshi_talk_drop_output (GstMoshiTalk * self);
 void gst_moshi_talk_restart (GstMoshiTalk * self);
 void gst_moshi_talk_fail (GstMoshiTalk * self);
+gboolean gst_moshi_talk_has_failed (GstMoshiTalk * self);
+gboolean gst_moshi_talk_wait_room (GstMoshiTalk * self, gboolean * waited);
+gboolean gst_moshi_talk_close (GstMoshiTalk * self);
 
 void gst_moshi_talk_started (GstMoshiTalk * self, guint index);
 void gst_moshi_talk_set_ready (GstMoshiTalk * self, gboolean ready);

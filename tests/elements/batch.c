@@ -88,7 +88,7 @@ assert_answer (Harness * self, const MoshiStandinConfig * config, guint rate,
     harness_assert_sweep (self->out, silence, config, rate, channels);
 }
 
-/* --- lengths and formats -------------------------------------------------- */
+/* --- lengths and formats ------------------------------------------------- */
 
 typedef struct
 {
@@ -234,7 +234,7 @@ test_preferred_format (void)
   harness_free (self);
 }
 
-/* --- repeatable, whatever the network does -------------------------------- */
+/* --- repeatable, whatever the network does ------------------------------- */
 
 static void
 run_and_compare (const MoshiStandinConfig * config, GByteArray ** first)
@@ -318,7 +318,7 @@ test_stalls (void)
   harness_free (self);
 }
 
-/* --- model-delay and packets ----------------------------------------------- */
+/* --- model-delay and packets --------------------------------------------- */
 
 static void
 test_model_delay (void)
@@ -417,7 +417,7 @@ test_input_content (void)
   harness_free (self);
 }
 
-/* --- memory ---------------------------------------------------------------- */
+/* --- memory -------------------------------------------------------------- */
 
 static gsize
 get_resident (void)

@@ -47,7 +47,7 @@ assert_output (Harness * self, const MoshiStandinConfig * config,
   harness_assert_sweep (self->out, SILENCE, config, 24000, 1);
 }
 
-/* --- events ---------------------------------------------------------------- */
+/* --- events -------------------------------------------------------------- */
 
 static void
 test_order (void)
@@ -98,7 +98,7 @@ test_empty (void)
   harness_free (self);
 }
 
-/* --- time ------------------------------------------------------------------ */
+/* --- time ---------------------------------------------------------------- */
 
 static void
 test_first_pts (void)
@@ -195,7 +195,7 @@ test_segment (void)
   harness_free (self);
 }
 
-/* --- holes and overlaps ---------------------------------------------------- */
+/* --- holes and overlaps -------------------------------------------------- */
 
 typedef struct
 {
@@ -320,7 +320,7 @@ test_gap_alone (void)
   harness_free (self);
 }
 
-/* --- caps in mid-stream ---------------------------------------------------- */
+/* --- caps in mid-stream -------------------------------------------------- */
 
 static void
 push_sample (Harness * self, const gchar * caps_text, guint size)
@@ -372,7 +372,7 @@ test_caps_change (void)
   harness_free (self);
 }
 
-/* --- flushes --------------------------------------------------------------- */
+/* --- flushes ------------------------------------------------------------- */
 
 /* A seek in a file while the answer plays: the output begins anew at the new
  * place, with its own silence, and is exact to its end. What answers the old
@@ -484,7 +484,7 @@ test_pause (void)
   harness_free (self);
 }
 
-/* --- from below and within -------------------------------------------------- */
+/* --- from below and within ----------------------------------------------- */
 
 /* Whoever does not want more ends the source, without an error. */
 static void

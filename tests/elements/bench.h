@@ -12,6 +12,15 @@
 
 G_BEGIN_DECLS
 
+/* Whether this is built with AddressSanitizer */
+#if defined (__SANITIZE_ADDRESS__)
+#define BENCH_IS_SANITIZED TRUE
+#elif defined (__has_feature)
+#define BENCH_IS_SANITIZED __has_feature (address_sanitizer)
+#else
+#define BENCH_IS_SANITIZED FALSE
+#endif
+
 typedef struct _Bench Bench;
 
 /**

@@ -16,7 +16,7 @@
 /* 20 ms a buffer, 8 s in all */
 #define TONE "audiotestsrc num-buffers=400 samplesperbuffer=480 ! " CAPS
 #define LIVE "audiotestsrc is-live=true samplesperbuffer=480 ! " CAPS
-#define QUICK "retries=0 retry-backoff-max=10"
+#define QUICK "retries=0 retry-backoff-max=10 connect-timeout=0"
 
 /* What feeds the element. */
 static const struct
@@ -102,7 +102,7 @@ static const Case broken[] = {
       {RESOURCE (READ), "s were sent", "session limit", 0, 0}},
   {"freeze-at-once", "freeze-after=0", "retries=3 idle-timeout=100",
       {RESOURCE (READ), "s were sent", "session limit", 0, 0}},
-  {"garbage", "garbage=1", "retries=3 idle-timeout=100",
+  {"garbage", "garbage=1", "retries=3 idle-timeout=2000",
       {TRUE, GST_STREAM_ERROR_DEMUX, "no Opus", "check that the URI", 0, 0}},
   {"error", "error-message=GPU on fire@10", "retries=3",
       {RESOURCE (FAILED), "GPU on fire", "who runs the server", 0, 0}},
@@ -652,6 +652,13 @@ test_accept_certificate (void)
   }
 }
 
+/* What a plain HTTP server makes of a TLS greeting; some wait for its end. */
+static void
+reject (Peer * peer, gpointer user_data)
+{
+  peer_printf (peer, "HTTP/1.1 400 Bad Request\r\n\r\n");
+}
+
 /* ws where wss is meant, and the other way about */
 static void
 test_wrong_scheme (void)
@@ -663,10 +670,10 @@ test_wrong_scheme (void)
     "No secure connection", "wss or ws", 0, 0
   };
   g_autoptr (MoshiStandin) server = NULL;
-  g_autoptr (MoshiStandin) open = bench_serve (NULL, 0);
+  g_autoptr (PeerServer) open = peer_server_new (reject, NULL);
   g_autofree gchar *ws = NULL;
   g_autofree gchar *wss = g_strdup_printf ("wss://127.0.0.1:%u",
-      moshi_standin_get_port (open));
+      peer_server_get_port (open));
 
   if (!make_certificates ())
     return;
@@ -699,12 +706,13 @@ test_progress (void)
   bench_play (bench);
   bench_wait_eos (bench);
   bench_wait_session (bench, "closed");
+  g_assert_cmpint (g_atomic_int_get (&notified), ==, 5);
   bench_stop (bench);
   progress = bench_dup_progress (bench);
   states = bench_dup_sessions (bench);
   g_assert_cmpstr (progress, ==, "SCF");
   g_assert_cmpstr (states, ==, "connecting waiting ready draining closed");
-  g_assert_cmpint (notified, ==, 5);
+  g_assert_cmpint (notified, ==, 6);    /* and idle again, without a message */
 }
 
 static void

@@ -129,7 +129,7 @@ find_first_answer (HarnessTrack * track)
   return i;
 }
 
-/* --- contiguous ------------------------------------------------------------- */
+/* --- contiguous ---------------------------------------------------------- */
 
 static void
 test_five_minutes (void)
@@ -219,7 +219,7 @@ test_real_clock (void)
   harness_free (self);
 }
 
-/* --- the network -------------------------------------------------------------- */
+/* --- the network --------------------------------------------------------- */
 
 /* No server will ever speak: the chain does not wait, the output goes on. The
  * time stands still until all that was pushed has gone through. */
@@ -310,7 +310,7 @@ test_reconnect (void)
   harness_free (self);
 }
 
-/* --- the way up ---------------------------------------------------------------- */
+/* --- the way up ---------------------------------------------------------- */
 
 /* No timer between chain and socket: the clock stands still, and each packet is
  * at the server before the next is given. Given in quarters, the fourth makes
@@ -444,7 +444,7 @@ test_valve (void)
   harness_free (self);
 }
 
-/* --- latency -------------------------------------------------------------------- */
+/* --- latency ------------------------------------------------------------- */
 
 static void
 assert_latency (Harness * self, GstClockTime expected)
@@ -518,7 +518,7 @@ test_batch_latency (void)
   harness_free (self);
 }
 
-/* --- the end ---------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------- */
 
 /* Until a message, time goes by. */
 static void
@@ -592,7 +592,7 @@ test_eos_without_server (void)
   harness_free (self);
 }
 
-/* --- pauses, flushes, restarts ------------------------------------------------------ */
+/* --- pauses, flushes, restarts ------------------------------------------- */
 
 static void
 test_pause (void)

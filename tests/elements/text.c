@@ -10,11 +10,23 @@
 #include <unistd.h>
 
 #include <glib/gstdio.h>
+#include <gmodule.h>
 
 #define CAPS "audio/x-raw,format=S16LE,layout=interleaved,rate=24000,channels=1"
 #define FILE_SOURCE "audiotestsrc samplesperbuffer=480 num-buffers=%u ! " CAPS
 
 #define MS(n) ((n) * GST_MSECOND)
+
+#ifdef __SANITIZE_ADDRESS__
+/* fontconfig, which textoverlay loads, keeps its configuration to the end. */
+G_MODULE_EXPORT const char *__lsan_default_suppressions (void);
+
+const char *
+__lsan_default_suppressions (void)
+{
+  return "leak:libfontconfig";
+}
+#endif
 
 static const gchar sentence[] = "Hello there, my friend. How are you? Fine!";
 
@@ -79,7 +91,7 @@ assert_texts (HarnessTrack * track, const gchar * const *expected)
   }
 }
 
-/* --- units ------------------------------------------------------------------ */
+/* --- units --------------------------------------------------------------- */
 
 static void
 test_words (void)
@@ -260,7 +272,7 @@ test_byte_fallback (gconstpointer data)
   harness_free (self);
 }
 
-/* --- a sparse stream ----------------------------------------------------------- */
+/* --- a sparse stream ----------------------------------------------------- */
 
 /* Without a word the sink behind the text prerolls, and gaps follow the audio
  * to its end. */
@@ -365,7 +377,7 @@ test_blocked_stop (void)
   harness_free (self);
 }
 
-/* --- the pad, in each state ----------------------------------------------------- */
+/* --- the pad, in each state ---------------------------------------------- */
 
 static void
 add_and_remove (Harness * self)
@@ -452,7 +464,7 @@ test_late_request (void)
   harness_free (self);
 }
 
-/* --- what others make of it -------------------------------------------------------- */
+/* --- what others make of it ---------------------------------------------- */
 
 static gchar *
 dup_all (HarnessTrack * track)
@@ -593,7 +605,7 @@ test_matroska (gconstpointer data)
   g_unlink (path);
 }
 
-/* --- messages ------------------------------------------------------------------------ */
+/* --- messages ------------------------------------------------------------ */
 
 static const GstStructure *
 get_message (Harness * self, const gchar * name, guint n)
@@ -716,7 +728,7 @@ test_metadata (void)
   harness_free (self);
 }
 
-/* --- tags ------------------------------------------------------------------------------- */
+/* --- tags ---------------------------------------------------------------- */
 
 static void
 test_tags (void)
@@ -754,7 +766,7 @@ test_tags (void)
   harness_free (self);
 }
 
-/* --- stats ------------------------------------------------------------------------------ */
+/* --- stats --------------------------------------------------------------- */
 
 static void
 assert_stats (Harness * self, const GstStructure * stats)

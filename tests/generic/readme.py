@@ -49,6 +49,13 @@ RANKS = ','.join(
         'oss4src', 'openalsrc')])
 
 
+# What GstObject and GstBaseSink bring along
+BASE_PROPERTIES = {
+    'name', 'parent', 'qos', 'sync', 'async', 'blocksize', 'enable-last-sample',
+    'last-sample', 'max-bitrate', 'max-lateness', 'processing-deadline',
+    'render-delay', 'throttle-time', 'ts-offset'}
+
+
 class Process:
     """A command in a process group of its own, and what it prints."""
 
@@ -172,18 +179,20 @@ class Readme:
         return problem, process.output
 
     def check_properties(self):
-        """Every property of the element stands in the table, and no other."""
-        shown = subprocess.run(
-            ['gst-inspect-1.0', 'moshi'], env=self.environment,
-            stdout=subprocess.PIPE, check=False, text=True).stdout
-        _, _, rest = shown.partition('Element Properties:')
-        there = set(re.findall(r'^  ([a-z-]+) *: ', rest, re.M))
+        """Every property of the elements stands in the table, and no other."""
+        there = set()
+        for element in ('moshi', 'moshisink', 'moshisrc'):
+            shown = subprocess.run(
+                ['gst-inspect-1.0', element], env=self.environment,
+                stdout=subprocess.PIPE, check=False, text=True).stdout
+            _, _, rest = shown.partition('Element Properties:')
+            there |= set(re.findall(r'^  ([a-z-]+) *: ', rest, re.M))
         part = self.text.partition('## Properties')[2].partition('\n## ')[0]
         told = {name for names in TABLE.findall(part)
                 for name in NAME.findall(names)}
-        wrong = (there ^ told) - {'name', 'parent', 'qos'}
+        wrong = (there ^ told) - BASE_PROPERTIES
         problem = 'only on one side: %s' % sorted(wrong) if wrong else None
-        self.report('properties', problem if there else shown)
+        self.report('properties', problem if there else 'no element found')
 
     def check_block(self, kind, command):
         words = kind.split()

@@ -49,6 +49,7 @@ class Server:
 
     tls = False
     patience = 180
+    messages_a_frame = 1
 
     def __init__(self, cache, work, thin=True):
         self.cache, self.work = Path(cache), Path(work)
@@ -173,6 +174,7 @@ class Backend(Rust):
     crate = "moshi-backend"
     title = "moshi-backend (Rust)"
     tls = True
+    messages_a_frame = 2
 
     def ca_file(self):
         return self.work / "certs/cert.pem"

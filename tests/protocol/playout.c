@@ -102,7 +102,7 @@ run (Owner * self, gint64 now)
       + self->silent);
 }
 
-/* --- silence --------------------------------------------------------------- */
+/* --- silence ------------------------------------------------------------- */
 
 /* With nothing to play the output goes on, no faster than the time. */
 static void
@@ -135,7 +135,7 @@ test_late_wakeup (void)
   owner_clear (&owner);
 }
 
-/* --- the margin ------------------------------------------------------------- */
+/* --- the margin ---------------------------------------------------------- */
 
 /* The first packet of a spurt is stamped at its arrival, less the offset, to the
  * next 2.5 ms, and leaves a margin later. */
@@ -285,7 +285,7 @@ test_margin_changes (void)
   owner_clear (&owner);
 }
 
-/* --- bursts ------------------------------------------------------------------ */
+/* --- bursts -------------------------------------------------------------- */
 
 /* After a stall everything comes at once: a second of it is kept, what is more
  * is cut from the old end back to the margin. */
@@ -359,7 +359,7 @@ test_start_again (void)
   owner_clear (&owner);
 }
 
-/* --- anything ---------------------------------------------------------------- */
+/* --- anything ------------------------------------------------------------ */
 
 /* Whatever comes whenever: the promise to the sinks holds at each turn (run()
  * checks it), and each packet is played or dropped once. */
