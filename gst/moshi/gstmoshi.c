@@ -189,8 +189,7 @@ stop_flush (GstMoshi * self, GstEvent * event)
   gst_moshi_input_flush (self->input);
   reopen (self);
   gst_moshi_talk_set_input_flushing (self->talk, FALSE);
-  gst_moshi_output_flush_stop (self->output,
-      gst_pad_is_active (self->srcpad));
+  gst_moshi_output_flush_stop (self->output, gst_pad_is_active (self->srcpad));
 }
 
 static void
@@ -676,8 +675,7 @@ add_sink_pad (GstMoshi * self)
   gst_pad_set_chain_function (self->sinkpad, chain);
   gst_pad_set_event_function (self->sinkpad, sink_event);
   gst_pad_set_activatemode_function (self->sinkpad, sink_activate_mode);
-  gst_pad_set_iterate_internal_links_function (self->sinkpad,
-      iterate_no_links);
+  gst_pad_set_iterate_internal_links_function (self->sinkpad, iterate_no_links);
   gst_element_add_pad (GST_ELEMENT (self), self->sinkpad);
 }
 
@@ -691,8 +689,7 @@ add_src_pad (GstMoshi * self)
   gst_pad_set_activatemode_function (self->srcpad, src_activate_mode);
   gst_pad_set_query_function (self->srcpad, src_query);
   gst_pad_set_event_function (self->srcpad, src_event);
-  gst_pad_set_iterate_internal_links_function (self->srcpad,
-      iterate_no_links);
+  gst_pad_set_iterate_internal_links_function (self->srcpad, iterate_no_links);
   gst_element_add_pad (GST_ELEMENT (self), self->srcpad);
 }
 

@@ -15,6 +15,9 @@
 /* Longest buffer of raw silence: 100 ms */
 #define MAX_SILENCE 4800
 
+/* Shortest packet of Opus: 2.5 ms */
+#define MIN_PACKET 120
+
 /**
  * gst_moshi_format_get_template_caps:
  *
@@ -65,8 +68,7 @@ gst_moshi_format_choose_caps (GstPad * pad)
     gst_caps_unref (caps);
     return make_opus_caps ();
   }
-  gst_structure_fixate_field_string (structure, "format",
-      GST_AUDIO_NE (S16));
+  gst_structure_fixate_field_string (structure, "format", GST_AUDIO_NE (S16));
   /* The server's own 24 kHz, or else more rather than less: 35 kHz is nearest
    * to 24 of those below, and to 48 where that is not there. */
   gst_structure_fixate_field_nearest_int (structure, "rate", 35000);
@@ -143,6 +145,18 @@ gst_moshi_format_get_unit (const GstMoshiFormat * self)
   return 48000 / GST_AUDIO_INFO_RATE (&self->info);
 }
 
+/**
+ * gst_moshi_format_round_to_packets:
+ * @ticks: a duration
+ *
+ * Returns: the nearest to it that packets of silence can have
+ */
+guint64
+gst_moshi_format_round_to_packets (guint64 ticks)
+{
+  return (ticks + MIN_PACKET / 2) / MIN_PACKET * MIN_PACKET;
+}
+
 static GstBuffer *
 make_raw_silence (GstMoshiFormat * self, guint64 ticks)
 {
@@ -185,8 +199,7 @@ make_opus_silence (guint64 ticks, guint64 * made)
  * Returns: (transfer full): the first part of that silence
  */
 GstBuffer *
-gst_moshi_format_silence (GstMoshiFormat * self, guint64 ticks,
-    guint64 * made)
+gst_moshi_format_silence (GstMoshiFormat * self, guint64 ticks, guint64 * made)
 {
   if (self->opus)
     return make_opus_silence (ticks, made);

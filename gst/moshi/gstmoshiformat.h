@@ -32,6 +32,7 @@ gboolean gst_moshi_format_set_caps (GstMoshiFormat * self,
 void gst_moshi_format_clear (GstMoshiFormat * self);
 void gst_moshi_format_reset (GstMoshiFormat * self);
 guint gst_moshi_format_get_unit (const GstMoshiFormat * self);
+guint64 gst_moshi_format_round_to_packets (guint64 ticks);
 GstBuffer *gst_moshi_format_render (GstMoshiFormat * self, GBytes * packet,
     guint ticks, GError ** error);
 GstBuffer *gst_moshi_format_silence (GstMoshiFormat * self, guint64 ticks,

@@ -206,8 +206,7 @@ gst_moshi_framer_feed (GstMoshiFramer * self, const guint8 * data,
  * Returns: as gst_moshi_framer_feed()
  */
 GstFlowReturn
-gst_moshi_framer_flush (GstMoshiFramer * self, guint * padded,
-    GError ** error)
+gst_moshi_framer_flush (GstMoshiFramer * self, guint * padded, GError ** error)
 {
   static const guint sizes[] = { 2880, 1920, 960, 480, 240, 120 };
   const guint unit = gst_moshi_framer_get_unit (self);

@@ -19,9 +19,8 @@
 
 #include "gstmoshiinput.h"
 
-#include <string.h>
-
 #include "gstmoshiframer.h"
+#include "gstmoshipacket.h"
 
 GST_DEBUG_CATEGORY_STATIC (moshiinput_debug);
 #define GST_CAT_DEFAULT moshiinput_debug
@@ -29,6 +28,10 @@ GST_DEBUG_CATEGORY_STATIC (moshiinput_debug);
 /* Time stamps may stray this far from the count of samples before they are
  * believed: as GstAudioBaseSink's alignment-threshold. */
 #define ALIGNMENT (40 * GST_MSECOND)
+
+/* A hole in Opus is a lost packet, mostly of 20 ms: half of that is one, more
+ * than any jitter of time stamps. */
+#define OPUS_HOLE (10 * GST_MSECOND)
 
 /* With DISCONT they are believed at once, but for rounding. */
 #define ROUNDING (1 * GST_MSECOND)
@@ -74,7 +77,10 @@ struct _GstMoshiInput
   guint64 next;                 /* ticks taken since */
   guint64 skip;                 /* ticks sent ahead of the input, to be cut */
   guint64 encoded;              /* ticks of it that have left as packets */
-  guint64 padded;               /* how many of them a change of caps added */
+  guint64 padded;               /* how many of them are no input: a change of
+                                 * caps has added them, or a decoder drops them */
+  guint clipped;                /* Opus: ticks so dropped of the last packet */
+  gboolean primed;              /* Opus: the pre-skip is over */
   GstClockTime lag;             /* live: how late buffers come by their stamps */
 
   /* Atomic: a change of state must not wait for a streaming thread that waits
@@ -342,6 +348,16 @@ get_unit (GstMoshiInput * self)
   return gst_moshi_framer_get_unit (&self->framer);
 }
 
+/* What a decoder drops at the end of an Opus stream is sent all the same: ahead
+ * of what comes next. */
+static void
+settle_clipped (GstMoshiInput * self)
+{
+  self->skip += self->clipped;
+  self->padded += self->clipped;
+  self->clipped = 0;
+}
+
 /* Whatever was padded is cut from what comes next. */
 static void
 flush_partial (GstMoshiInput * self)
@@ -384,6 +400,7 @@ gst_moshi_input_set_caps (GstMoshiInput * self, const GstCaps * caps)
       || !gst_audio_info_is_equal (&info, &self->framer.info)) {
     if (self->has_format && self->framer.fill > 0)
       flush_partial (self);
+    settle_clipped (self);
     gst_moshi_framer_set_info (&self->framer, &info);
     self->opus = opus;
     self->has_format = TRUE;
@@ -414,6 +431,8 @@ begin_run (GstMoshiInput * self, GstClockTime pts, GstClockTime running_time)
   self->running = TRUE;
   self->origin = running_time;
   self->next = self->skip = self->padded = self->encoded = 0;
+  self->clipped = 0;
+  self->primed = FALSE;
 
   g_mutex_lock (&talk->lock);
   talk->run++;
@@ -432,12 +451,12 @@ begin_run (GstMoshiInput * self, GstClockTime pts, GstClockTime running_time)
       GST_TIME_ARGS (pts));
 }
 
-/* Where the input itself stands: `next`, less what a change of caps padded */
+/* Where the input itself stands: `next`, less what was sent and is none */
 static guint64
 get_length (GstMoshiInput * self)
 {
   self->padded = MIN (self->padded, self->skip);
-  return self->next - self->padded;
+  return self->next - self->padded - self->clipped;
 }
 
 /* Tells the listening half how far the input is, and counts what was cut. */
@@ -507,13 +526,15 @@ static gint64
 find_gap (GstMoshiInput * self, GstClockTime running_time, gboolean discont)
 {
   GstClockTimeDiff diff;
-  GstClockTime expected, tolerance = discont ? ROUNDING : ALIGNMENT;
+  GstClockTime expected, tolerance;
 
   if (!GST_CLOCK_TIME_IS_VALID (running_time) || self->segment.rate != 1.0)
     return 0;
 
   expected = self->origin + gst_moshi_ticks_to_time (self->next - self->skip);
   diff = GST_CLOCK_DIFF (expected, running_time);
+  tolerance = discont ? ROUNDING : self->opus && diff > 0 ? OPUS_HOLE :
+      ALIGNMENT;
   if ((GstClockTime) ABS (diff) < tolerance)
     return 0;
   return diff > 0 ? (gint64) gst_moshi_time_to_ticks (diff)
@@ -574,8 +595,9 @@ align (GstMoshiInput * self, GstClockTime running_time, gboolean discont)
   if (gap == 0)
     return GST_FLOW_OK;
 
-  GST_DEBUG_OBJECT (self->element, "%s of %" GST_TIME_FORMAT " at running time %"
-      GST_TIME_FORMAT, gap > 0 ? "gap" : "overlap",
+  GST_DEBUG_OBJECT (self->element,
+      "%s of %" GST_TIME_FORMAT " at running time %" GST_TIME_FORMAT,
+      gap > 0 ? "gap" : "overlap",
       GST_TIME_ARGS (gst_moshi_ticks_to_time (ABS (gap))),
       GST_TIME_ARGS (running_time));
 
@@ -624,73 +646,40 @@ feed_buffer (GstMoshiInput * self, GstBuffer * buffer)
   return ret;
 }
 
-static gboolean
-is_opus_header (const GstMapInfo * map)
+/* What a decoder drops the server gets as all else, but it does not count. */
+static void
+count_packet (GstMoshiInput * self, const GstMoshiPacket * packet)
 {
-  return map->size >= 8 && (memcmp (map->data, "OpusHead", 8) == 0
-      || memcmp (map->data, "OpusTags", 8) == 0);
-}
-
-/* Sends a packet as it is, unless its time was sent already. A packet that was
- * half sent goes whole: 40 ms ahead at most, which the next gap makes up for. */
-static GstFlowReturn
-send_opus_buffer (GstMoshiInput * self, GstBuffer * buffer,
-    const GstMapInfo * map)
-{
-  guint ticks = moshi_opus_packet_duration (map->data, map->size);
-  g_autoptr (GBytes) packet = NULL;
-
-  if (is_opus_header (map))
-    return GST_FLOW_OK;
-  if (ticks == 0) {
-    /* Empty, or damaged on its way: its time becomes silence by the next
-     * packet's time stamp. */
-    GST_WARNING_OBJECT (self->element, "not an Opus packet: %" G_GSIZE_FORMAT
-        " bytes", map->size);
-    return GST_FLOW_OK;
+  self->next += packet->ticks;
+  self->clipped = packet->clipped;
+  if (!self->primed) {
+    self->primed = self->clipped == 0;
+    settle_clipped (self);
   }
-  if (self->skip >= ticks) {
-    self->skip -= ticks;
-    report_length (self, ticks);
-    return GST_FLOW_OK;
-  }
-  self->skip = 0;
-  self->next += ticks;
   report_length (self, 0);
-  packet = g_bytes_new (map->data, map->size);
-  return send_packet (self, packet, ticks, FALSE);
 }
 
-/* A demuxer gives a decoder packets from before the place it was sought to; the
- * server is not to hear them. */
-static gboolean
-is_before_segment (GstMoshiInput * self, GstBuffer * buffer)
-{
-  GstClockTime pts = GST_BUFFER_PTS (buffer);
-  gsize size = MIN (gst_buffer_get_size (buffer), 2);
-  guint8 head[2];
-
-  if (!GST_CLOCK_TIME_IS_VALID (pts) || pts >= self->segment.start)
-    return FALSE;
-  gst_buffer_extract (buffer, 0, head, size);
-  return pts + gst_moshi_ticks_to_time (moshi_opus_packet_duration (head,
-          size)) <= self->segment.start;
-}
-
+/* Sends a packet as it is, unless its time was sent already. One that was sent
+ * in part goes whole, and the next gap makes up for it. What is no packet is
+ * left out: its time becomes silence by the next one's time stamp. */
 static GstFlowReturn
 feed_opus_buffer (GstMoshiInput * self, GstBuffer * buffer)
 {
-  GstFlowReturn ret;
-  GstMapInfo map;
+  g_auto (GstMoshiPacket) packet = { NULL, };
 
-  if (!gst_buffer_map (buffer, &map, GST_MAP_READ)) {
-    GST_ELEMENT_ERROR (self->element, RESOURCE, READ, (NULL),
-        ("cannot map a buffer"));
-    return GST_FLOW_ERROR;
+  if (!gst_moshi_packet_read (&packet, buffer)) {
+    if (!packet.is_header)
+      GST_WARNING_OBJECT (self->element, "not an Opus packet: %" G_GSIZE_FORMAT
+          " bytes", gst_buffer_get_size (buffer));
+    return GST_FLOW_OK;
   }
-  ret = send_opus_buffer (self, buffer, &map);
-  gst_buffer_unmap (buffer, &map);
-  return ret;
+  if (self->skip >= self->padded + packet.ticks) {
+    self->skip -= packet.ticks;
+    report_length (self, packet.ticks);
+    return GST_FLOW_OK;
+  }
+  count_packet (self, &packet);
+  return send_packet (self, packet.bytes, packet.ticks, FALSE);
 }
 
 static GstFlowReturn
@@ -747,8 +736,10 @@ gst_moshi_input_chain (GstMoshiInput * self, GstBuffer * buffer)
   g_mutex_lock (&self->lock);
   if (self->has_format && !self->opus && GST_BUFFER_PTS_IS_VALID (buffer))
     buffer = gst_audio_buffer_clip (buffer, &self->segment,
-        GST_AUDIO_INFO_RATE (&self->framer.info), GST_AUDIO_INFO_BPF (&self->framer.info));
-  if (buffer && !(self->opus && is_before_segment (self, buffer)))
+        GST_AUDIO_INFO_RATE (&self->framer.info),
+        GST_AUDIO_INFO_BPF (&self->framer.info));
+  if (buffer && !(self->opus
+          && gst_moshi_packet_is_before (buffer, self->segment.start)))
     ret = take_buffer (self, buffer);
   g_mutex_unlock (&self->lock);
 
@@ -822,8 +813,7 @@ finish_batch (GstMoshiInput * self)
 
   if (self->opus)
     return send_silent_packets (self, self->tail + FLUSH_TICKS);
-  return feed (self, NULL, gst_moshi_framer_fill_up (&self->framer,
-          n_frames));
+  return feed (self, NULL, gst_moshi_framer_fill_up (&self->framer, n_frames));
 }
 
 /**
@@ -921,7 +911,8 @@ ensure_format (GstMoshiInput * self)
 {
   if (self->has_format)
     return;
-  gst_audio_info_set_format (&self->framer.info, GST_AUDIO_FORMAT_S16, 24000, 1, NULL);
+  gst_audio_info_set_format (&self->framer.info, GST_AUDIO_FORMAT_S16, 24000, 1,
+      NULL);
   self->has_format = TRUE;
 }
 

@@ -223,6 +223,9 @@ negotiate (GstMoshiOutput * self)
   g_mutex_lock (&self->talk->lock);
   self->schedule.unit = gst_moshi_format_get_unit (&self->format);
   self->schedule.whole_packets = self->format.opus;
+  if (self->format.opus && self->schedule.position == 0)
+    self->schedule.model_delay =
+        gst_moshi_format_round_to_packets (self->schedule.model_delay);
   g_mutex_unlock (&self->talk->lock);
   return TRUE;
 }
@@ -288,8 +291,7 @@ push_buffer (GstMoshiOutput * self, GstBuffer * buffer, guint64 position,
   GstFlowReturn ret;
 
   GST_BUFFER_PTS (buffer) = pts;
-  GST_BUFFER_DURATION (buffer) =
-      position_to_pts (self, position + ticks) - pts;
+  GST_BUFFER_DURATION (buffer) = position_to_pts (self, position + ticks) - pts;
   if (self->discont)
     GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
   self->discont = FALSE;
@@ -315,8 +317,7 @@ push_silence (GstMoshiOutput * self, guint64 position, guint64 ticks)
   /* What was planned before the rate was known may not be whole samples. */
   ticks -= ticks % self->schedule.unit;
   while (ticks > 0 && ret == GST_FLOW_OK) {
-    GstBuffer *buffer =
-        gst_moshi_format_silence (&self->format, ticks, &made);
+    GstBuffer *buffer = gst_moshi_format_silence (&self->format, ticks, &made);
 
     ret = push_buffer (self, buffer, position, made);
     position += made;
@@ -394,8 +395,7 @@ push_pending (GstMoshiOutput * self, guint64 ticks)
   GstBuffer *buffer;
 
   ticks = MIN (ticks, left);
-  buffer = gst_moshi_format_split (&self->format, &self->pending, &left,
-      ticks);
+  buffer = gst_moshi_format_split (&self->format, &self->pending, &left, ticks);
   g_mutex_lock (&self->talk->lock);
   self->schedule.pending = left;
   g_mutex_unlock (&self->talk->lock);
@@ -554,10 +554,11 @@ finish (GstMoshiOutput * self)
 static gboolean
 pushes (const GstMoshiStep * step)
 {
-  return step->kind == GST_MOSHI_STEP_SILENCE || step->kind == GST_MOSHI_STEP_FILL
+  return step->kind == GST_MOSHI_STEP_SILENCE
+      || step->kind == GST_MOSHI_STEP_FILL
       || step->kind == GST_MOSHI_STEP_GIVE_UP
-      || step->kind == GST_MOSHI_STEP_PENDING || (step->kind == GST_MOSHI_STEP_ITEM
-      && (step->item->duration > 0
+      || step->kind == GST_MOSHI_STEP_PENDING
+      || (step->kind == GST_MOSHI_STEP_ITEM && (step->item->duration > 0
           || step->item->kind == GST_MOSHI_ITEM_TEXT));
 }
 

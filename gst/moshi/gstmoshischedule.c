@@ -137,7 +137,8 @@ gst_moshi_schedule_arrived_locked (GstMoshiSchedule * self, guint duration)
 }
 
 static void
-take_item_locked (GstMoshiSchedule * self, GstMoshiStepKind kind, GstMoshiStep * step)
+take_item_locked (GstMoshiSchedule * self, GstMoshiStepKind kind,
+    GstMoshiStep * step)
 {
   step->kind = kind;
   step->item = g_queue_pop_head (&self->talk->items);

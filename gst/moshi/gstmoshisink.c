@@ -274,7 +274,7 @@ get_due (GstMoshiSink * self, GstClockTime time)
   time += gst_base_sink_get_latency (sink);
   if (GST_CLOCK_TIME_IS_VALID (self->shift))
     time += self->shift;
-  return offset < 0 && time < (GstClockTime) -offset ? 0 : time + offset;
+  return offset < 0 && time < (GstClockTime) - offset ? 0 : time + offset;
 }
 
 /* The server was not there, or could not follow: what comes goes on from now
@@ -282,8 +282,7 @@ get_due (GstMoshiSink * self, GstClockTime time)
 static void
 shift_to_now (GstMoshiSink * self, GstClockTime time)
 {
-  GstClockTime now =
-      gst_element_get_current_running_time (GST_ELEMENT (self));
+  GstClockTime now = gst_element_get_current_running_time (GST_ELEMENT (self));
   GstClockTime due = get_due (self, time);
 
   if (!GST_CLOCK_TIME_IS_VALID (self->shift))
@@ -407,8 +406,7 @@ finish (GstMoshiSink * self, GstEvent * event)
 
   find_mode (self, TRUE);
   gst_moshi_input_eos (self->input);
-  while (ret == GST_FLOW_OK
-      && !(gst_moshi_input_wait_drained (self->input)
+  while (ret == GST_FLOW_OK && !(gst_moshi_input_wait_drained (self->input)
           && gst_moshi_talk_close (talk)))
     ret = wait_playing (self, GST_MINI_OBJECT_CAST (event));
   return ret;

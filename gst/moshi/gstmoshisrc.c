@@ -162,8 +162,7 @@ start (GstMoshiSrc * self)
   gst_moshi_settings_copy (&settings, &self->settings);
   GST_OBJECT_UNLOCK (self);
 
-  talk = gst_moshi_talk_join (settings.session, MOSHI_SESSIONS_LISTENS,
-      &error);
+  talk = gst_moshi_talk_join (settings.session, MOSHI_SESSIONS_LISTENS, &error);
   if (talk) {
     set_talk (self, talk, g_strdup (settings.session));
     gst_moshi_talk_reset_output (talk);

@@ -234,8 +234,7 @@ gst_moshi_talk_get_state (GstMoshiTalk * self)
  * @latency: what the speaking half's live sources are late by
  */
 void
-gst_moshi_talk_set_upstream_latency (GstMoshiTalk * self,
-    GstClockTime latency)
+gst_moshi_talk_set_upstream_latency (GstMoshiTalk * self, GstClockTime latency)
 {
   g_mutex_lock (&self->lock);
   self->upstream_latency = latency;

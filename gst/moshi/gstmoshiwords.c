@@ -178,8 +178,7 @@ static void
 start_pad_locked (GstMoshiWords * self)
 {
   GstPad *pad = gst_moshi_text_pad_get_pad (self->pad);
-  g_autofree gchar *id =
-      gst_pad_create_stream_id (pad, self->element, "text");
+  g_autofree gchar *id = gst_pad_create_stream_id (pad, self->element, "text");
   g_autoptr (GstCaps) caps = gst_pad_get_pad_template_caps (pad);
   GstEvent *event = gst_event_new_stream_start (id);
 
@@ -265,8 +264,7 @@ push_text (GstMoshiWords * self, const gchar * text, GstClockTime pts,
 }
 
 static void
-emit_span (GstMoshiWords * self, const MoshiTextSpan * span,
-    MoshiTextUnit unit)
+emit_span (GstMoshiWords * self, const MoshiTextSpan * span, MoshiTextUnit unit)
 {
   GstClockTime pts = position_to_pts (self, span->start);
   GstClockTime duration = position_to_pts (self, span->end) - pts;
@@ -385,8 +383,7 @@ format_field (const MoshiMetadataField * field)
   if (field->kind == 'd')
     return g_strdup_printf ("%s=%s", field->name,
         g_ascii_dtostr (number, sizeof number, field->number));
-  return g_strdup_printf ("%s=%" G_GINT64_FORMAT, field->name,
-      field->integer);
+  return g_strdup_printf ("%s=%" G_GINT64_FORMAT, field->name, field->integer);
 }
 
 /**
@@ -403,8 +400,7 @@ gst_moshi_words_take_metadata (GstMoshiWords * self, GBytes * json)
   gsize size;
   const guint8 *data = g_bytes_get_data (json, &size);
   g_autofree gchar *text = NULL;
-  g_autoptr (GPtrArray) fields = moshi_metadata_parse (data, size, &text,
-      NULL);
+  g_autoptr (GPtrArray) fields = moshi_metadata_parse (data, size, &text, NULL);
   guint i;
 
   gst_clear_tag_list (&self->server_tags);

@@ -266,6 +266,30 @@ test_broken (gconstpointer data)
     run_case (data, i);
 }
 
+/* A server that keeps its pace and then goes silent has been given little since
+ * it was last heard, but owes the answer to all that is under way. */
+static void
+test_freeze_behind_pace (void)
+{
+  static const Expected expected = { RESOURCE (READ), "s were sent",
+    "session limit", 0, 0
+  };
+  const gchar *faults[] = { "freeze-after=30", NULL };
+  MoshiStandinConfig config;
+  g_autoptr (MoshiStandin) server = NULL;
+  g_autoptr (Bench) bench = NULL;
+
+  moshi_standin_config_init (&config);
+  config.speed = 20;
+  config.faults = faults;
+  server = moshi_standin_new (&config, NULL);
+  g_assert_true (moshi_standin_start (server, NULL));
+  bench = bench_with_source (0, moshi_standin_get_uri (server),
+      "idle-timeout=1000");
+  bench_play (bench);
+  check_failure (bench, &expected);
+}
+
 /* --- what no stand-in is there for --------------------------------------- */
 
 static GSocket *
@@ -881,6 +905,8 @@ main (int argc, char **argv)
   directory = g_dir_make_tmp ("moshi-failures-XXXXXX", NULL);
 
   add_tables ();
+  g_test_add_func ("/failures/batch/freeze-behind-pace",
+      test_freeze_behind_pace);
   g_test_add_func ("/failures/refused", test_refused);
   g_test_add_func ("/failures/unknown-host", test_unknown_host);
   g_test_add_func ("/failures/silent", test_silent);

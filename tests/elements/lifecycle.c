@@ -172,7 +172,7 @@ live_and_die (const ServerKind * kind)
       bench_new (LIVE " ! moshi name=m uri=%s " QUICK " ! fakesink name=out "
       "m.text ! fakesink async=false", uri) :
       bench_new (BATCH " ! moshi name=m uri=%s " QUICK " ! fakesink name=out "
-      "m.text ! fakesink async=false", 50u, uri);
+      "m.text ! fakesink async=false", 300u, uri);
 
   bench_count_output (bench, "out");
   bench_play (bench);

@@ -368,8 +368,7 @@ test_sink_again (void)
     harness_wait_state (speaker, GST_STATE_PLAYING);
     wait_answers (listener, count_buffers (listener), 10);
     assert_connection_state (listener, "m", "ready");
-    harness_wait_state (speaker, round == 1 ? GST_STATE_READY :
-        GST_STATE_NULL);
+    harness_wait_state (speaker, round == 1 ? GST_STATE_READY : GST_STATE_NULL);
     g_assert_true (moshi_standin_wait_idle (server, HARNESS_PATIENCE));
     assert_connection_state (listener, "m", "idle");
     harness_wait_buffers (listener, listener->out, count_buffers (listener)
@@ -622,8 +621,7 @@ test_pause_while_blocked (void)
   harness_wait_state (self, GST_STATE_PAUSED);
   moshi_standin_set_faults (server, NULL, 0, NULL);
   harness_play_to_eos (self);
-  g_assert_cmpuint (get_stat (self, "s", "samples-sent"), >=,
-      (100 - 2) * 480);
+  g_assert_cmpuint (get_stat (self, "s", "samples-sent"), >=, (100 - 2) * 480);
   harness_free (self);
 }
 
@@ -680,8 +678,7 @@ test_eos_to_pipeline (void)
   self = new_both (&config, MICROPHONE, "", "");
   harness_wait_state (self, GST_STATE_PLAYING);
   wait_answers (self, 0, 5);
-  g_assert_true (gst_element_send_event (self->pipeline,
-          gst_event_new_eos ()));
+  g_assert_true (gst_element_send_event (self->pipeline, gst_event_new_eos ()));
   harness_wait_eos (self);
   g_assert_cmpuint (self->out->n_eos, ==, 1);
   assert_clean_close (self->server);
@@ -962,16 +959,12 @@ add_tests (void)
   g_test_add_data_func ("/pair/two-pipelines/src-first",
       GINT_TO_POINTER (FALSE), test_two_pipelines);
   g_test_add_func ("/pair/several", test_several);
-  g_test_add_data_func ("/pair/taken/sink", GINT_TO_POINTER (TRUE),
-      test_taken);
-  g_test_add_data_func ("/pair/taken/src", GINT_TO_POINTER (FALSE),
-      test_taken);
+  g_test_add_data_func ("/pair/taken/sink", GINT_TO_POINTER (TRUE), test_taken);
+  g_test_add_data_func ("/pair/taken/src", GINT_TO_POINTER (FALSE), test_taken);
   g_test_add_func ("/pair/again/sink", test_sink_again);
   g_test_add_func ("/pair/again/src", test_src_again);
-  g_test_add_data_func ("/pair/pause/sink", GINT_TO_POINTER (TRUE),
-      test_pause);
-  g_test_add_data_func ("/pair/pause/src", GINT_TO_POINTER (FALSE),
-      test_pause);
+  g_test_add_data_func ("/pair/pause/sink", GINT_TO_POINTER (TRUE), test_pause);
+  g_test_add_data_func ("/pair/pause/src", GINT_TO_POINTER (FALSE), test_pause);
   g_test_add_func ("/pair/alone/src", test_src_alone);
   g_test_add_func ("/pair/alone/sink", test_sink_alone);
   g_test_add_data_func ("/pair/file/20ms", GUINT_TO_POINTER (480), test_file);

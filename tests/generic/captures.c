@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "protocol/moshimessage.h"
+#include "capture.h"
 #include "protocol/moshioggreader.h"
 #include "protocol/moshiopus.h"
 #include "protocol/moshitext.h"
@@ -13,8 +13,6 @@
  * be true of them is known from outside: how many frames were answered, and
  * the only words that the model of these recordings can say. */
 
-#define MAGIC "MOSHICAP\001"
-#define RECORD_HEAD 10
 #define RATE 24000
 #define FRAME 1920
 #define FRAME_48K 3840
@@ -31,8 +29,9 @@ typedef struct
 
 static const Capture captures[] = {
   {"pytorch.cap", 1, FALSE, 1920, 100, TRUE},
-  {"moshi-server.cap", 9, FALSE, 1920, 98, FALSE},
   {"mlx.cap", 1, FALSE, 1920, 100, TRUE},
+  {"moshi-backend.cap", 9, TRUE, 1920, 100, FALSE},
+  {"moshi-server.cap", 9, FALSE, 1920, 98, FALSE},
 };
 
 /* The vocabulary of the checkpoint that spoke (tests/interop/checkpoint.py). */
@@ -40,111 +39,6 @@ static const gchar vocabulary[] =
     " Bonjour tout le monde hello there my friend two c caf cafés please "
     "the sign 日 means sun we laugh together ok ok😀 how are you today ? it "
     "rains in Paris . good night ! ";
-
-typedef struct
-{
-  guint32 ms;
-  gchar side;
-  gchar kind;
-  const guint8 *data;
-  gsize size;
-} Record;
-
-typedef struct
-{
-  gchar *bytes;
-  GArray *records;
-} Session;
-
-static void
-session_free (Session * self)
-{
-  g_free (self->bytes);
-  g_array_unref (self->records);
-  g_free (self);
-}
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Session, session_free)
-
-static guint32
-read_u32 (const gchar * at)
-{
-  guint32 value;
-
-  memcpy (&value, at, sizeof value);
-  return GUINT32_FROM_LE (value);
-}
-
-static Session *
-session_load (const gchar * name)
-{
-  Session *self = g_new0 (Session, 1);
-  g_autofree gchar *path =
-      g_test_build_filename (G_TEST_DIST, "data", name, NULL);
-  g_autoptr (GError) error = NULL;
-  gsize size, at = strlen (MAGIC);
-
-  self->records = g_array_new (FALSE, FALSE, sizeof (Record));
-  g_file_get_contents (path, &self->bytes, &size, &error);
-  g_assert_no_error (error);
-  g_assert_cmpmem (self->bytes, MIN (size, at), MAGIC, at);
-  while (at < size) {
-    const gchar *head = self->bytes + at;
-    Record record = { 0, };
-
-    g_assert_cmpuint (size - at, >=, RECORD_HEAD);
-    record.ms = read_u32 (head);
-    record.side = head[4];
-    record.kind = head[5];
-    record.size = read_u32 (head + 6);
-    record.data = (const guint8 *) head + RECORD_HEAD;
-    at += RECORD_HEAD;
-    g_assert_cmpuint (size - at, >=, record.size);
-    at += record.size;
-    g_array_append_val (self->records, record);
-  }
-  g_assert_cmpuint (self->records->len, >, 0);
-  return self;
-}
-
-static const Record *
-session_get (Session * self, guint i)
-{
-  return &g_array_index (self->records, Record, i);
-}
-
-/* The binary messages of one side, one after the other; %FALSE at the end. */
-static gboolean
-session_next (Session * self, gchar side, guint * at, MoshiMessage * message)
-{
-  for (; *at < self->records->len; (*at)++) {
-    const Record *record = session_get (self, *at);
-    g_autoptr (GError) error = NULL;
-
-    if (record->side != side || record->kind != 'B')
-      continue;
-    g_assert_true (moshi_message_parse (record->data, record->size, message,
-            &error));
-    g_assert_no_error (error);
-    (*at)++;
-    return TRUE;
-  }
-  return FALSE;
-}
-
-/* All audio bytes of one side. */
-static GByteArray *
-session_audio (Session * self, gchar side)
-{
-  GByteArray *bytes = g_byte_array_new ();
-  MoshiMessage message;
-
-  for (guint at = 0; session_next (self, side, &at, &message);) {
-    if (message.kind == MOSHI_MESSAGE_AUDIO)
-      g_byte_array_append (bytes, message.payload, message.size);
-  }
-  return bytes;
-}
 
 /* The packets in @bytes, pushed in steps of @step bytes. */
 static GPtrArray *

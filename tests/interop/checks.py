@@ -422,7 +422,8 @@ def ask_facts(context, loop, report):
 def record(context):
     """A short live conversation through the tap: the captures of tests/data."""
     uri = context.tap_uri("record")
-    talk, _ = context.live("record", uri=uri, options={"eos": 6})
+    talk, _ = context.live("record", uri=uri, options={"eos": 6},
+                           **context.server.parameters)
     talk.finish().ended_well()
     time.sleep(1)
     taken = context.captured("record")

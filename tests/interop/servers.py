@@ -50,6 +50,7 @@ class Server:
     tls = False
     patience = 180
     messages_a_frame = 1
+    parameters = {}             # for a recording
 
     def __init__(self, cache, work, thin=True):
         self.cache, self.work = Path(cache), Path(work)
@@ -138,11 +139,13 @@ class PyTorch(Server):
 class Mlx(Server):
     name = "mlx"
     title = "moshi_mlx.local_web (MLX)"
+    steps = 4000                # its default
 
     def command(self):
         return [str(self.cache / "venv-mlx/bin/python"),
                 str(HERE / "launch.py"), "moshi_mlx.local_web",
                 "--static", "none", "--no-browser",
+                "--steps", str(self.steps),
                 "--host", "127.0.0.1", "--port", str(self.port),
                 "--moshi-weight", str(self.model / "mlx.safetensors"),
                 "--mimi-weight", str(self.cache / "model/mimi.safetensors"),
@@ -175,6 +178,8 @@ class Backend(Rust):
     title = "moshi-backend (Rust)"
     tls = True
     messages_a_frame = 2
+    # One of the seeds with which characters in bytes come early.
+    parameters = {"text-seed": 5}
 
     def ca_file(self):
         return self.work / "certs/cert.pem"

@@ -440,6 +440,32 @@ test_idle (void)
       MOSHI_LIFE_REASON_IDLE_TIMEOUT);
 }
 
+/* A server that has answered, but owes more than 25 frames, is waited for no
+ * longer than one that says nothing; a text answers no audio. */
+static void
+test_idle_owing (void)
+{
+  g_autoptr (MoshiLife) life = bring ("ready", &defaults);
+
+  moshi_life_fed (life, 50 * FRAME, T0);
+  moshi_life_heard (life, 20 * FRAME, T0 + 100 * MS);
+  g_assert_cmpint (moshi_life_get_deadline (life), ==, T0 + 400 * MS);
+  moshi_life_heard (life, 0, T0 + 200 * MS);
+  g_assert_cmpint (moshi_life_get_deadline (life), ==, T0 + 500 * MS);
+  moshi_life_heard (life, 5 * FRAME, T0 + 300 * MS);
+  g_assert_cmpint (moshi_life_get_deadline (life), ==, T0 + 600 * MS);
+  moshi_life_heard (life, 1, T0 + 400 * MS);
+  g_assert_cmpint (moshi_life_get_deadline (life), ==, -1);
+
+  /* More than was given is no credit. */
+  moshi_life_heard (life, 1000 * FRAME, T0 + 400 * MS);
+  moshi_life_fed (life, 25 * FRAME, T0 + 500 * MS);
+  moshi_life_heard (life, 0, T0 + 500 * MS);
+  assert_step (life, TIMER, T0 + 800 * MS, ABORT, "lost");
+  g_assert_cmpint (moshi_life_get_reason (life), ==,
+      MOSHI_LIFE_REASON_IDLE_TIMEOUT);
+}
+
 /* While draining the answers to what was sent are still due. */
 static void
 test_idle_while_draining (void)
@@ -661,6 +687,7 @@ main (int argc, char **argv)
   g_test_add_func ("/life/proven", test_proven);
   g_test_add_func ("/life/batch", test_batch);
   g_test_add_func ("/life/idle", test_idle);
+  g_test_add_func ("/life/idle-owing", test_idle_owing);
   g_test_add_func ("/life/idle-while-draining", test_idle_while_draining);
   g_test_add_func ("/life/idle-then-drain", test_idle_then_drain);
   g_test_add_func ("/life/fed-elsewhere", test_fed_elsewhere);

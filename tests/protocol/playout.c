@@ -75,7 +75,7 @@ count_step (Owner * self, const MoshiPlayoutDecision * decision)
     self->silent += decision->duration;
 }
 
-/* Does what is decided until told to wait; checks what must hold at any time. */
+/* Does what is decided until told to wait; checks what must always hold. */
 static void
 run (Owner * self, gint64 now)
 {
@@ -137,8 +137,8 @@ test_late_wakeup (void)
 
 /* --- the margin ---------------------------------------------------------- */
 
-/* The first packet of a spurt is stamped at its arrival, less the offset, to the
- * next 2.5 ms, and leaves a margin later. */
+/* The first packet of a spurt is stamped at its arrival, less the offset, to
+ * the next 2.5 ms, and leaves a margin later. */
 static void
 test_first_packet (void)
 {

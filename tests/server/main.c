@@ -51,7 +51,9 @@ describe (void)
   g_string_append (text,
       "A Moshi server without a model: it speaks the WebSocket protocol of\n"
       "the real servers, with real Ogg Opus, and answers one frame of 80 ms\n"
-      "for each 80 ms it hears. No input, no output.\n\nFlavours:\n");
+      "for each 80 ms it hears. No input, no output. Kyutai's servers are as\n"
+      "they were seen: moshi 0.2.13, moshi_mlx 0.3.0, moshi-backend and\n"
+      "moshi-server 0.6.4.\n\nFlavours:\n");
   for (i = 0; (flavour = standin_flavour_nth (i)) != NULL; i++)
     g_string_append_printf (text, "  %-16s %s\n", flavour->name, flavour->what);
   g_string_append_printf (text, "\nVoices:\n"
@@ -109,7 +111,8 @@ static const GOptionEntry entries[] = {
   {"prompt-ms", 0, 0, G_OPTION_ARG_INT, &options.config.prompt_ms,
       "What PersonaPlex spends on its prompts (500)", "MS"},
   {"deflate", 0, 0, G_OPTION_ARG_NONE, &options.config.deflate,
-      "Accept permessage-deflate, as the Python servers do", NULL},
+      "Agree on permessage-deflate whatever the flavour; the Python "
+        "servers always do", NULL},
   {"tls-cert", 0, 0, G_OPTION_ARG_FILENAME, &options.tls_cert,
       "Speak TLS with this certificate (PEM)", "FILE"},
   {"tls-key", 0, 0, G_OPTION_ARG_FILENAME, &options.tls_key,

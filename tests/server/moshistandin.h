@@ -56,7 +56,8 @@ typedef enum
  * @max_steps: steps before the flavour's way to end; 0 is the flavour's own
  * @prompt_ms: what PersonaPlex spends on its prompts; negative is the
  *     flavour's own
- * @deflate: accept permessage-deflate, as aiohttp does
+ * @deflate: agree on permessage-deflate whatever the flavour; the Python
+ *     servers always do
  * @tls_cert: (nullable): PEM file; with @tls_key the server speaks TLS
  * @tls_key: (nullable): PEM file
  * @faults: (nullable) (array zero-terminated=1): `NAME` or `NAME=ARG`

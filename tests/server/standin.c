@@ -254,6 +254,30 @@ on_wrote_informational (SoupServerMessage * msg, gpointer user_data)
   g_object_unref (socket);
 }
 
+/* RFC 7692 7.1. An offer is an invitation: the client may be told nothing of
+ * its own window (client_max_window_bits), but what it asks of ours (a smaller
+ * window, no takeover) zlib as GLib has it cannot do. */
+static gboolean
+offers_deflate (SoupMessageHeaders * headers)
+{
+  const gchar *offered = soup_message_headers_get_list (headers,
+      "Sec-WebSocket-Extensions");
+  GSList *offers = offered != NULL ? soup_header_parse_list (offered) : NULL;
+  GSList *offer;
+  GHashTable *params;
+  gboolean good = FALSE;
+
+  for (offer = offers; offer != NULL && !good; offer = offer->next) {
+    params = soup_header_parse_semi_param_list (offer->data);
+    good = g_hash_table_contains (params, "permessage-deflate")
+        && !g_hash_table_contains (params, "server_max_window_bits")
+        && !g_hash_table_contains (params, "server_no_context_takeover");
+    soup_header_free_param_list (params);
+  }
+  soup_header_free_list (offers);
+  return good;
+}
+
 static void
 accept_upgrade (MoshiStandin * self, SoupServerMessage * msg,
     GHashTable * query, StandinFaults * faults)
@@ -272,9 +296,8 @@ accept_upgrade (MoshiStandin * self, SoupServerMessage * msg,
   upgrade->server = self;
   upgrade->query = g_hash_table_ref (query);
   upgrade->faults = faults;
-  upgrade->deflate = self->config.deflate
-      && soup_message_headers_header_contains (headers,
-      "Sec-WebSocket-Extensions", "permessage-deflate");
+  upgrade->deflate = (self->config.deflate || self->flavour->deflate)
+      && offers_deflate (headers);
   if (upgrade->deflate)
     soup_message_headers_replace (reply, "Sec-WebSocket-Extensions",
         "permessage-deflate");

@@ -264,6 +264,9 @@ send_frame (StandinSession * self, const gfloat * frame)
   const StandinRecord *record;
   guint n;
 
+  /* First, for who has heard the frame may look at once. */
+  standin_stats_begin (self->server)->frames_sent++;
+  standin_stats_end (self->server);
   if (self->server->recorded != NULL) {
     record = &self->server->recorded[self->frames % STANDIN_RECORDED];
     send_packets (self, record->packets, record->n_packets);
@@ -272,8 +275,6 @@ send_frame (StandinSession * self, const gfloat * frame)
     send_packets (self, packets, n);
   }
   self->frames++;
-  standin_stats_begin (self->server)->frames_sent++;
-  standin_stats_end (self->server);
 }
 
 /**

@@ -12,7 +12,9 @@
  * moshi_mlx/moshi_mlx/local_web.py; NVIDIA/personaplex
  * moshi/moshi/server.py; kyutai-labs/moshivis kyuteye_pt/kyuteye/server.py;
  * the Ogg layout of the Python servers is that of sphn 0.2 (Kyutai's) and
- * 0.1 (the other two). */
+ * 0.1 (the other two). Kyutai's four have been run, and are as they were seen
+ * (docs/servers.md): moshi 0.2.13, moshi_mlx 0.3.0, moshi-backend and
+ * moshi-server 0.6.4. The other two are as their sources say. */
 static const StandinFlavour flavours[] = {
   {
         .flavour = MOSHI_STANDIN_KYUTAI_PY,
@@ -29,6 +31,7 @@ static const StandinFlavour flavours[] = {
         .max_message = 4 * MIB,
         .max_samples = 5 * MOSHI_STANDIN_RATE,
         .fallback_literal = TRUE,
+        .deflate = TRUE,
       },
   {
         .flavour = MOSHI_STANDIN_KYUTAI_RS,
@@ -44,6 +47,7 @@ static const StandinFlavour flavours[] = {
         .parses_all_frames = TRUE,
         .last_kind = 6,
         .second_bos_ends = TRUE,
+        .bad_crc_ends = TRUE,
         .bad_ogg = STANDIN_END_DROP,
         .checks_query = TRUE,
         .limit = STANDIN_LIMIT_DROP_SECOND,
@@ -56,15 +60,15 @@ static const StandinFlavour flavours[] = {
         .what = "Kyutai's Rust moshi-server, module Lm",
         .handshake_payload = 8,
         .layout = STANDIN_LAYOUT_HEADERS_ALONE,
-        .packet_samples = 1920,
+        .packet_samples = 960,
         .granule = STANDIN_GRANULE_48K,
         .order = STANDIN_TEXT_FIRST,
         .delay = 2,
         .last_kind = 9,
-        .second_bos_ends = TRUE,
         .bad_ogg = STANDIN_END_DROP,
         .limit = STANDIN_LIMIT_DROP_FIRST,
         .max_steps = 4096,
+        .max_samples = 5 * MOSHI_STANDIN_RATE,
       },
   {
         .flavour = MOSHI_STANDIN_MLX,
@@ -83,6 +87,7 @@ static const StandinFlavour flavours[] = {
         .max_message = 4 * MIB,
         .max_samples = 5 * MOSHI_STANDIN_RATE,
         .fallback_literal = TRUE,
+        .deflate = TRUE,
       },
   {
         .flavour = MOSHI_STANDIN_PERSONAPLEX,
@@ -97,9 +102,11 @@ static const StandinFlavour flavours[] = {
         .wants_prompts = TRUE,
         .prompt_ms = 500,
         .last_kind = -1,
+        .bad_crc_ends = TRUE,
         .bad_ogg = STANDIN_END_CLOSE,
         .max_message = 4 * MIB,
         .fallback_literal = TRUE,
+        .deflate = TRUE,
       },
   {
         .flavour = MOSHI_STANDIN_MOSHIVIS,
@@ -114,8 +121,10 @@ static const StandinFlavour flavours[] = {
         .wants_image = TRUE,
         .coloured = TRUE,
         .last_kind = -1,
+        .bad_crc_ends = TRUE,
         .bad_ogg = STANDIN_END_CLOSE,
         .fallback_literal = TRUE,
+        .deflate = TRUE,
       },
   {
         .flavour = MOSHI_STANDIN_SCALEWAY,
@@ -131,6 +140,7 @@ static const StandinFlavour flavours[] = {
         .parses_all_frames = TRUE,
         .last_kind = 6,
         .second_bos_ends = TRUE,
+        .bad_crc_ends = TRUE,
         .bad_ogg = STANDIN_END_DROP,
         .checks_query = TRUE,
         .limit = STANDIN_LIMIT_DROP_SECOND,

@@ -39,7 +39,7 @@ typedef enum
   STANDIN_LIMIT_MUTE,           /* silent for good, later callers included */
 } StandinLimit;
 
-/* What ends a session that the Ogg reader cannot read. */
+/* How a session ends over what the Ogg reader cannot read. */
 typedef enum
 {
   STANDIN_END_DROP,             /* TCP is dropped without a close frame */
@@ -68,6 +68,7 @@ typedef struct
   gboolean parses_all_frames;   /* pings, text, close reasons as messages */
   gint last_kind;               /* kinds above end a session; -1: none do */
   gboolean second_bos_ends;
+  gboolean bad_crc_ends;        /* else the page is skipped */
   StandinEnd bad_ogg;
   gboolean checks_query;        /* HTTP 400 for what serde would refuse */
   StandinLimit limit;
@@ -76,6 +77,7 @@ typedef struct
   guint max_samples;            /* decoded of one message; 0 is no limit */
   guint flush;                  /* input is passed on in such steps */
   gboolean fallback_literal;    /* byte fallback as literal <0xNN> */
+  gboolean deflate;             /* agrees on permessage-deflate */
   gboolean key;                 /* asks for a key */
 } StandinFlavour;
 

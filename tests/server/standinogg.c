@@ -156,7 +156,7 @@ decode_packet (StandinOggIn * self, const guint8 * data, gsize size,
   g_array_set_size (feed->pcm, had + MAX (n, 0));
   if (n <= 0) {
     feed->stats->decode_errors++;
-    feed->problem = STANDIN_OGG_BAD_PACKET;
+    feed->problem |= STANDIN_OGG_BAD_PACKET;
     note (feed, self, "undecodable packet", 0, 0);
     return;
   }
@@ -203,7 +203,7 @@ begin (StandinOggIn * self, ogg_page * page, Feed * feed)
 {
   if (self->begun) {
     feed->stats->second_bos++;
-    feed->problem = STANDIN_OGG_SECOND_BOS;
+    feed->problem |= STANDIN_OGG_SECOND_BOS;
     note (feed, self, "second BOS page", 0, 0);
     ogg_stream_clear (&self->stream);
   }
@@ -218,6 +218,7 @@ take_page (StandinOggIn * self, ogg_page * page, Feed * feed)
 {
   ogg_packet packet;
   guint audio = 0;
+  gint found;
 
   feed->stats->pages++;
   feed->pages++;
@@ -240,8 +241,11 @@ take_page (StandinOggIn * self, ogg_page * page, Feed * feed)
   if (ogg_page_eos (page))
     feed->stats->eos++;
   ogg_stream_pagein (&self->stream, page);
-  while (ogg_stream_packetout (&self->stream, &packet) == 1)
-    audio += take_packet (self, &packet, feed);
+  /* After a lost page libogg first tells of the hole, then gives the packet. */
+  while ((found = ogg_stream_packetout (&self->stream, &packet)) != 0) {
+    if (found > 0)
+      audio += take_packet (self, &packet, feed);
+  }
   if (audio > 1)
     feed->stats->crowded_pages++;
   if (audio > 0)
@@ -309,7 +313,7 @@ junk_before_page (const guint8 * data, gsize have)
  * Reads on after every mistake: whether it ends the session is the flavour's
  * question.
  *
- * Returns: the last problem met
+ * Returns: all problems met
  */
 StandinOggProblem
 standin_ogg_in_feed (StandinOggIn * self, const guint8 * data, gsize size,
@@ -337,7 +341,7 @@ standin_ogg_in_feed (StandinOggIn * self, const guint8 * data, gsize size,
       take_page (self, &page, &feed);
     } else {
       stats->bad_crc++;
-      feed.problem = STANDIN_OGG_BAD_CRC;
+      feed.problem |= STANDIN_OGG_BAD_CRC;
       note (&feed, self, "page with a wrong CRC", 0, 0);
     }
     stats->split_pages += self->split;

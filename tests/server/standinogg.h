@@ -10,13 +10,14 @@ G_BEGIN_DECLS
 typedef struct _StandinOggIn StandinOggIn;
 typedef struct _StandinOggOut StandinOggOut;
 
-/* What a message brought. */
+/* What a message brought. One flavour's end is another's nothing, so none may
+ * hide another. */
 typedef enum
 {
-  STANDIN_OGG_OK,
-  STANDIN_OGG_BAD_CRC,
-  STANDIN_OGG_SECOND_BOS,
-  STANDIN_OGG_BAD_PACKET,
+  STANDIN_OGG_OK = 0,
+  STANDIN_OGG_BAD_CRC = 1 << 0,
+  STANDIN_OGG_SECOND_BOS = 1 << 1,
+  STANDIN_OGG_BAD_PACKET = 1 << 2,
 } StandinOggProblem;
 
 StandinOggIn *standin_ogg_in_new (gboolean decode, guint flush);

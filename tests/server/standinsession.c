@@ -392,11 +392,12 @@ keep_pcm (StandinSession * self, guint had)
 static void
 judge (StandinSession * self, StandinOggProblem problem, guint n)
 {
-  if (problem == STANDIN_OGG_BAD_CRC)
+  if ((problem & STANDIN_OGG_BAD_CRC) && self->flavour->bad_crc_ends)
     end_on_bad_ogg (self, "wrong CRC");
-  else if (problem == STANDIN_OGG_BAD_PACKET)
+  else if (problem & STANDIN_OGG_BAD_PACKET)
     end_on_bad_ogg (self, "undecodable packet");
-  else if (problem == STANDIN_OGG_SECOND_BOS && self->flavour->second_bos_ends)
+  else if ((problem & STANDIN_OGG_SECOND_BOS)
+      && self->flavour->second_bos_ends)
     standin_session_hang_up (self, "second BOS page");
   else if (self->flavour->max_samples > 0 && n > self->flavour->max_samples)
     standin_session_hang_up (self, "more than 5 s in one message");

@@ -464,25 +464,49 @@ test_client_send_audio (TestClient * self, guint ms, guint packet_ms)
 }
 
 /**
+ * test_client_begin_message:
+ * @self: the client
+ *
+ * Keeps all pages back, for test_client_end_message().
+ */
+void
+test_client_begin_message (TestClient * self)
+{
+  static const guint8 kind = 1;
+
+  self->batch = g_byte_array_new ();
+  g_byte_array_append (self->batch, &kind, 1);
+}
+
+/**
+ * test_client_end_message:
+ * @self: the client
+ *
+ * Sends the pages since test_client_begin_message() as one message.
+ */
+void
+test_client_end_message (TestClient * self)
+{
+  GByteArray *message = g_steal_pointer (&self->batch);
+
+  test_client_send (self, message->data, message->len);
+  g_byte_array_unref (message);
+}
+
+/**
  * test_client_send_audio_at_once:
  * @self: the client
- * @ms: how much, in all
- * @packet_ms: in packets of this
+ * @ms: how much
+ * @packet_ms: in packets of so much
  *
- * As test_client_send_audio(), in a single message.
+ * As test_client_send_audio(), all in one message.
  */
 void
 test_client_send_audio_at_once (TestClient * self, guint ms, guint packet_ms)
 {
-  static const guint8 kind = 1;
-  GByteArray *message = g_byte_array_new ();
-
-  g_byte_array_append (message, &kind, 1);
-  self->batch = message;
+  test_client_begin_message (self);
   test_client_send_audio (self, ms, packet_ms);
-  self->batch = NULL;
-  test_client_send (self, message->data, message->len);
-  g_byte_array_unref (message);
+  test_client_end_message (self);
 }
 
 /**

@@ -44,6 +44,8 @@ void test_client_send_pcm (TestClient * self, const gint16 * pcm,
     guint packet_samples);
 void test_client_send_audio_at_once (TestClient * self, guint ms,
     guint packet_ms);
+void test_client_begin_message (TestClient * self);
+void test_client_end_message (TestClient * self);
 void test_client_send_raw_packet (TestClient * self, const gchar * packet,
     gsize size);
 void test_client_send_bos (TestClient * self);

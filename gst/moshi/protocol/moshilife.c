@@ -18,13 +18,19 @@
  *
  * Silence is no fault by itself, for a server that is given nothing says
  * nothing. It is one when the server is being fed: %FED_ENOUGH of audio was
- * put on the wire since it was last heard. From the moment that amount is
- * passed the idle time-out runs.
+ * put on the wire since it was last heard, or %OWED_TOO_MUCH of what was put
+ * there has no answer. From the moment that amount is passed, or from the last
+ * answer that leaves so much open, the idle time-out runs.
  */
 
 /* Audio after which a server must be heard: 5 frames of 80 ms, in 48 kHz
  * samples; every server answers each frame, after at most 2 frames of delay. */
 #define FED_ENOUGH (5 * 3840)
+
+/* Answers that a server may owe in silence, 25 frames: no server is behind by so
+ * much for good. Batch input stops 4 s ahead of the answers: a server that falls
+ * silent then is fed next to nothing more. */
+#define OWED_TOO_MUCH (25 * 3840)
 
 /* What a bare %MOSHI_LIFE_FED stands for: one frame. */
 #define FED_FRAME 3840
@@ -61,6 +67,8 @@ struct _MoshiLife
   gint64 ready_since;
   guint64 fed;                  /* 48 kHz samples since the last message */
   guint fed_next;               /* what the FED being handled stands for */
+  guint64 owed;                 /* 48 kHz samples sent and not answered */
+  guint64 heard_next;           /* what the MESSAGE being handled answers */
   gboolean answered;            /* a message came after audio was sent */
 };
 
@@ -108,7 +116,7 @@ start (MoshiLife * self, gint64 now, guint32 random)
 {
   self->sessions++;
   self->ready_since = now;
-  self->fed = 0;
+  self->fed = self->owed = 0;
   self->answered = FALSE;
   enter (self, self->drain ? PHASE_DRAINING : PHASE_READY, -1);
   return MOSHI_LIFE_DO_START;
@@ -120,6 +128,7 @@ feed (MoshiLife * self, gint64 now, guint32 random)
   gboolean enough = self->fed >= FED_ENOUGH;
 
   self->fed += self->fed_next;
+  self->owed += self->fed_next;
   if (!enough && self->fed >= FED_ENOUGH)
     self->deadline = deadline_after (now, self->config.idle_timeout);
   return MOSHI_LIFE_DO_NOTHING;
@@ -134,7 +143,9 @@ hear (MoshiLife * self, gint64 now, guint32 random)
     self->failures = 0;
   }
   self->fed = 0;
-  self->deadline = -1;
+  self->owed -= MIN (self->owed, self->heard_next);
+  self->deadline = self->owed < OWED_TOO_MUCH ? -1
+      : deadline_after (now, self->config.idle_timeout);
   return MOSHI_LIFE_DO_NOTHING;
 }
 
@@ -406,6 +417,7 @@ moshi_life_new (const MoshiLifeConfig * config)
   self->config = *config;
   self->deadline = -1;
   self->fed_next = FED_FRAME;
+  self->heard_next = G_MAXUINT64;
   return self;
 }
 
@@ -430,7 +442,8 @@ moshi_life_free (MoshiLife * self)
  * state is ignored, as is %MOSHI_LIFE_TIMER before the deadline. After an
  * action with %MOSHI_LIFE_DO_FAIL, %MOSHI_LIFE_DO_FINISH or a
  * %MOSHI_LIFE_STOP every event is ignored. A bare %MOSHI_LIFE_FED stands for
- * one frame of 80 ms; see moshi_life_fed().
+ * one frame of 80 ms, a bare %MOSHI_LIFE_MESSAGE for the answer to all that was
+ * fed; see moshi_life_fed() and moshi_life_heard().
  *
  * %MOSHI_LIFE_DO_CLOSE together with %MOSHI_LIFE_DO_CONNECT means that nobody
  * waits for the peer's answer to the close.
@@ -465,6 +478,22 @@ moshi_life_fed (MoshiLife * self, guint duration_48k, gint64 now)
   self->fed_next = duration_48k;
   moshi_life_handle (self, MOSHI_LIFE_FED, now, 0);
   self->fed_next = FED_FRAME;
+}
+
+/**
+ * moshi_life_heard:
+ * @self: a life
+ * @duration_48k: audio of an answer, in samples at 48 kHz; 0 for a text
+ * @now: when, in µs
+ *
+ * Accounts for a message of the server. The deadline may have changed.
+ */
+void
+moshi_life_heard (MoshiLife * self, guint64 duration_48k, gint64 now)
+{
+  self->heard_next = duration_48k;
+  moshi_life_handle (self, MOSHI_LIFE_MESSAGE, now, 0);
+  self->heard_next = G_MAXUINT64;
 }
 
 /**

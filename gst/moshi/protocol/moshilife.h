@@ -123,6 +123,7 @@ void moshi_life_free (MoshiLife * self);
 MoshiLifeAction moshi_life_handle (MoshiLife * self, MoshiLifeEvent event,
     gint64 now, guint32 random);
 void moshi_life_fed (MoshiLife * self, guint duration_48k, gint64 now);
+void moshi_life_heard (MoshiLife * self, guint64 duration_48k, gint64 now);
 gint64 moshi_life_get_deadline (MoshiLife * self);
 MoshiLifeState moshi_life_get_state (MoshiLife * self);
 MoshiLifeReason moshi_life_get_reason (MoshiLife * self);

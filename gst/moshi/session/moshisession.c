@@ -72,6 +72,7 @@ struct _MoshiSession
 };
 
 static void handle (MoshiSession * self, MoshiLifeEvent event);
+static void set_timer (MoshiSession * self);
 
 static MoshiSession *
 ref_session (MoshiSession * self)
@@ -333,6 +334,7 @@ on_link_message (MoshiLink * link, GBytes * message, gboolean is_text,
     gpointer user_data)
 {
   MoshiSession *self = user_data;
+  guint64 samples = moshi_receiver_get_samples (self->receiver);
   GError *error = NULL;
   MoshiReceiverResult result;
 
@@ -344,7 +346,9 @@ on_link_message (MoshiLink * link, GBytes * message, gboolean is_text,
       handle (self, MOSHI_LIFE_HANDSHAKE);
       break;
     case MOSHI_RECEIVER_ANSWER:
-      handle (self, MOSHI_LIFE_MESSAGE);
+      samples = moshi_receiver_get_samples (self->receiver) - samples;
+      moshi_life_heard (self->life, samples, g_get_monotonic_time ());
+      set_timer (self);
       break;
     case MOSHI_RECEIVER_FAULT:
       set_fault (self, moshi_fault_new (error, TRUE));
