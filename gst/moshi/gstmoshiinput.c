@@ -816,6 +816,20 @@ finish_batch (GstMoshiInput * self)
   return feed (self, NULL, gst_moshi_framer_fill_up (&self->framer, n_frames));
 }
 
+/* The tail of a pair goes up in real time, whatever came before it, and from now
+ * on: input that is not live may be far behind the clock. */
+static void
+begin_paired_tail (GstMoshiInput * self)
+{
+  GstClockTime now = gst_element_get_current_running_time (self->element);
+
+  g_mutex_lock (&self->lock);
+  if (self->running && !is_live (self) && GST_CLOCK_TIME_IS_VALID (now))
+    follow (self, now);
+  g_mutex_unlock (&self->lock);
+  gst_moshi_talk_set_input_live (self->talk, TRUE);
+}
+
 /**
  * gst_moshi_input_eos:
  * @self: a speaking half
@@ -833,9 +847,8 @@ gst_moshi_input_eos (GstMoshiInput * self)
   GstFlowReturn ret = GST_FLOW_OK;
   gboolean live;
 
-  /* The tail of a pair goes up in real time, whatever came before it. */
   if (talk->paired)
-    gst_moshi_talk_set_input_live (talk, TRUE);
+    begin_paired_tail (self);
   live = is_live (self);
 
   g_mutex_lock (&self->lock);

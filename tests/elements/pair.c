@@ -6,7 +6,6 @@
  */
 #include "harness.h"
 
-#include <gst/base/gstbasesink.h>
 #include <string.h>
 
 #define CAPS "audio/x-raw,format=S16LE,layout=interleaved,rate=24000,channels=1"
@@ -587,8 +586,90 @@ test_late_server (gconstpointer data)
   wait_sleepers (self, 2);
   g_assert_cmpuint (get_stat (self, "s", "samples-sent"), <=, 480 * 2);
   step (self, 1000);
-  g_assert_cmpuint (get_stat (self, "s", "samples-sent"), >=, 24000 - 960);
+  harness_wait_stat (self, "samples-sent", 24000 - 960);
   g_assert_cmpuint (get_stat (self, "s", "samples-sent"), <=, 24000 + 960);
+  harness_free (self);
+}
+
+static gboolean
+has_ended (HarnessTrack * track)
+{
+  gboolean ended;
+
+  harness_lock (track->harness);
+  ended = track->n_eos > 0;
+  harness_unlock (track->harness);
+  return ended;
+}
+
+/* Nor does the tail that follows it. */
+static void
+test_late_tail (void)
+{
+  static const gchar *const busy[] = { "no-handshake", NULL };
+  MoshiStandinConfig config;
+  HarnessTrack *in;
+  guint i;
+  Harness *self;
+
+  init_config (&config, MOSHI_STANDIN_SWEEP);
+  config.faults = busy;
+  self = new_both (&config, "audiotestsrc num-buffers=10 samplesperbuffer=480 "
+      "! " CAPS, "handshake-timeout=1000 retries=-1 retry-backoff-max=10 "
+      "tail=10000", "");
+  in = harness_track (self, "s", "sink");
+  use_test_clock (self);
+  harness_set_state (self, GST_STATE_PLAYING);
+  harness_wait_connection (self, "waiting");
+  harness_advance (self, MS (5000));
+  g_assert_true (moshi_standin_set_faults (self->server, NULL, 0, NULL));
+  harness_wait_connection (self, "ready");
+  step (self, 170);
+  while (!has_ended (in))
+    harness_advance (self, MS (10));
+  for (i = 0; i < 10; i++)
+    harness_advance (self, MS (100));
+  harness_wait_stat (self, "samples-sent", 24000);
+  /* A step of the model ahead, and what went by while EOS was on its way */
+  g_assert_cmpuint (get_stat (self, "s", "samples-sent"), <=, 2 * 24000);
+  harness_free (self);
+}
+
+/* Opus from a file that nobody decodes on its way, in real time */
+static void
+test_opus (void)
+{
+  g_autoptr (GPtrArray) got = NULL;
+  MoshiStandinConfig config;
+  HarnessTrack *in;
+  guint i;
+  Harness *self;
+
+  init_config (&config, MOSHI_STANDIN_SWEEP);
+  config.keep_packets = 1000;
+  self = harness_new (NULL, "audiotestsrc num-buffers=50 samplesperbuffer=960 "
+      "! audio/x-raw,rate=48000 ! opusenc ! moshisink name=s moshisrc name=m "
+      "! audio/x-opus ! fakesink");
+  in = harness_track (self, "s", "sink");
+  self->server = start_server (&config);
+  call (self, "s", self->server);
+  harness_play_to_eos (self);
+  g_assert_true (moshi_standin_wait_idle (self->server, HARNESS_PATIENCE));
+  got = moshi_standin_get_packets (self->server);
+  g_assert_cmpuint (got->len, >=, in->buffers->len);
+  for (i = 0; i < in->buffers->len; i++) {
+    const HarnessBuffer *buffer = harness_track_buffer (in, i);
+    gsize size;
+    gconstpointer data = g_bytes_get_data (g_ptr_array_index (got, i), &size);
+
+    g_assert_cmpmem (data, size, in->data->data + buffer->offset,
+        buffer->size);
+  }
+  g_assert_cmpuint (self->out->buffers->len, >=, 25);
+  for (i = 1; i < self->out->buffers->len; i++)
+    g_assert_cmpint (ABS (GST_CLOCK_DIFF (harness_track_buffer (self->out,
+                    i)->pts, harness_track_buffer (self->out, i - 1)->pts
+                + harness_track_buffer (self->out, i - 1)->duration)), <=, 1);
   harness_free (self);
 }
 
@@ -973,6 +1054,8 @@ add_tests (void)
       test_late_server);
   g_test_add_data_func ("/pair/late-server/10s", GUINT_TO_POINTER (240000),
       test_late_server);
+  g_test_add_func ("/pair/late-server/tail", test_late_tail);
+  g_test_add_func ("/pair/opus", test_opus);
   g_test_add_func ("/pair/pause/while-blocked", test_pause_while_blocked);
   g_test_add_func ("/pair/ready", test_ready);
   g_test_add_func ("/pair/mute", test_mute);
