@@ -12,7 +12,13 @@
  * it begins with PAUSED and ends with READY.
  *
  * A live input is sent as it comes. Any other is played in real time, once the
- * server listens.
+ * server listens; where the server could not follow, the rest comes later by so
+ * much. The element does not preroll: neither a mute microphone nor a busy
+ * server keeps the pipeline from PLAYING.
+ *
+ * EOS is on the bus when the #GstMoshiSink:tail is given, every answer is
+ * played by the `moshisrc`, if there is one, and the connection is closed. The
+ * `moshisrc` ends too.
  *
  * ## Example pipelines
  *

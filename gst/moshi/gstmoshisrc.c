@@ -10,7 +10,9 @@
  * `moshisink` with the same #GstMoshiSrc:session holds, be it in another branch
  * or another pipeline of the process. Either may be started first, stopped and
  * started again: from PLAYING on the output is one contiguous stream, silence
- * where there is nothing to hear.
+ * where there is nothing to hear. It ends after the `moshisink` has: with the
+ * last answer, or when the conversation has failed, which the `moshisink` tells
+ * of. EOS sent to this element ends the listening alone.
  *
  * ## Example pipelines
  *

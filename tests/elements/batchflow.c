@@ -306,13 +306,14 @@ test_gap_first (void)
 static void
 test_gap_alone (void)
 {
+  g_autoptr (GstCaps) caps = gst_caps_from_string (CAPS);
   MoshiStandinConfig config;
   Harness *self;
 
   init_config (&config);
   self = new_source (&config, "");
   harness_set_state (self, GST_STATE_PLAYING);
-  harness_push_event (self, gst_event_new_caps (gst_caps_from_string (CAPS)));
+  harness_push_event (self, gst_event_new_caps (caps));
   harness_push_event (self, gst_event_new_gap (0, MS (1000)));
   harness_push_eos (self);
   harness_wait_eos (self);

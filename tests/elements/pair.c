@@ -4,96 +4,9 @@
  * in two with clocks that began at different times, in any order of starts and
  * stops.
  */
-#include "harness.h"
+#include "pairing.h"
 
 #include <string.h>
-
-#define CAPS "audio/x-raw,format=S16LE,layout=interleaved,rate=24000,channels=1"
-#define MICROPHONE "audiotestsrc is-live=true samplesperbuffer=480 ! " CAPS
-#define SPEAKER " ! " CAPS " ! fakesink name=out sync=true"
-
-#define MS(n) ((n) * GST_MSECOND)
-#define MS_BYTES(n) ((n) * 48)
-
-static void
-init_config (MoshiStandinConfig * config, MoshiStandinVoice voice)
-{
-  moshi_standin_config_init (config);
-  config->voice = voice;
-  config->seed = 5;
-}
-
-static MoshiStandin *
-start_server (const MoshiStandinConfig * config)
-{
-  g_autoptr (GError) error = NULL;
-  MoshiStandin *server = moshi_standin_new (config, &error);
-
-  g_assert_no_error (error);
-  g_assert_true (moshi_standin_start (server, &error));
-  g_assert_no_error (error);
-  return server;
-}
-
-static void
-call (Harness * self, const gchar * sink, MoshiStandin * server)
-{
-  GstElement *element = harness_get_element (self, sink);
-
-  g_object_set (element, "uri", moshi_standin_get_uri (server), NULL);
-  gst_object_unref (element);
-}
-
-/* Both halves in one pipeline: the sink is `s`, the source `m`. */
-static Harness *
-new_both (const MoshiStandinConfig * config, const gchar * source,
-    const gchar * sink_properties, const gchar * src_properties)
-{
-  Harness *self = harness_new (NULL, "%s ! moshisink name=s %s moshisrc name=m"
-      " %s" SPEAKER, source, sink_properties, src_properties);
-
-  self->server = start_server (config);
-  call (self, "s", self->server);
-  return self;
-}
-
-/* The speaking half alone: `m` is what it is fed by. */
-static Harness *
-new_speaker (MoshiStandin * server, const gchar * properties)
-{
-  Harness *self = harness_new (NULL, "audiotestsrc name=m is-live=true "
-      "samplesperbuffer=480 ! " CAPS " ! moshisink name=s %s", properties);
-
-  call (self, "s", server);
-  return self;
-}
-
-static Harness *
-new_listener (const gchar * properties)
-{
-  return harness_new (NULL, "moshisrc name=m %s" SPEAKER, properties);
-}
-
-static GstStructure *
-get_stats (Harness * self, const gchar * name)
-{
-  GstElement *element = harness_get_element (self, name);
-  GstStructure *stats = NULL;
-
-  g_object_get (element, "stats", &stats, NULL);
-  gst_object_unref (element);
-  return stats;
-}
-
-static guint64
-get_stat (Harness * self, const gchar * name, const gchar * field)
-{
-  g_autoptr (GstStructure) stats = get_stats (self, name);
-  guint64 value = 0;
-
-  g_assert_true (gst_structure_get_uint64 (stats, field, &value));
-  return value;
-}
 
 static gchar *
 dup_connection_state (Harness * self, const gchar * name)
@@ -122,73 +35,6 @@ assert_connection_state (Harness * self, const gchar * name,
   g_assert_cmpstr (state, ==, expected);
 }
 
-static gboolean
-is_gap (const HarnessBuffer * buffer)
-{
-  return (buffer->flags & GST_BUFFER_FLAG_GAP) != 0;
-}
-
-/* From buffer `from` on: the first that is no silence, or -1 */
-static gint
-find_answer (HarnessTrack * track, guint from)
-{
-  guint i;
-
-  for (i = from; i < track->buffers->len; i++)
-    if (!is_gap (harness_track_buffer (track, i)))
-      return i;
-  return -1;
-}
-
-/* Until `n` buffers of an answer have come out after buffer `from` */
-static void
-wait_answers (Harness * self, guint from, guint n)
-{
-  gint64 end = g_get_monotonic_time () + HARNESS_PATIENCE * 1000;
-  guint found = 0, i = from;
-
-  g_mutex_lock (&self->lock);
-  while (found < n) {
-    for (; i < self->out->buffers->len; i++)
-      found += !is_gap (harness_track_buffer (self->out, i));
-    if (found < n)
-      g_assert_true (g_cond_wait_until (&self->cond, &self->lock, end));
-  }
-  g_mutex_unlock (&self->lock);
-}
-
-static guint
-count_buffers (Harness * self)
-{
-  guint n;
-
-  harness_lock (self);
-  n = self->out->buffers->len;
-  harness_unlock (self);
-  return n;
-}
-
-static void
-assert_contiguous (Harness * self)
-{
-  harness_lock (self);
-  harness_assert_contiguous (self->out, 24000, 2, 0);
-  harness_unlock (self);
-}
-
-static void
-assert_clean_close (MoshiStandin * server)
-{
-  MoshiStandinStats stats;
-
-  g_assert_true (moshi_standin_wait_idle (server, HARNESS_PATIENCE));
-  moshi_standin_get_stats (server, &stats);
-  g_assert_cmpuint (stats.closes, ==, stats.handshakes);
-  g_assert_cmpuint (stats.losses, ==, 0);
-  g_assert_cmpuint (stats.close_code, ==, 1000);
-  g_assert_false (stats.close_had_reason);
-}
-
 /* --- together -------------------------------------------------------------- */
 
 static void
@@ -197,22 +43,22 @@ test_one_pipeline (void)
   MoshiStandinConfig config;
   Harness *self;
 
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  self = new_both (&config, MICROPHONE, "", "");
+  pairing_init_config (&config, MOSHI_STANDIN_SWEEP);
+  self = pairing_new_both (&config, MICROPHONE, "", "");
   harness_wait_state (self, GST_STATE_PLAYING);
-  wait_answers (self, 0, 20);
-  assert_contiguous (self);
+  pairing_wait_answers (self, 0, 20);
+  pairing_assert_contiguous (self);
   assert_connection_state (self, "s", "ready");
   assert_connection_state (self, "m", "ready");
-  g_assert_cmpuint (get_stat (self, "s", "samples-sent"), >, 0);
-  g_assert_cmpuint (get_stat (self, "m", "samples-received"), >, 0);
+  g_assert_cmpuint (pairing_get_stat (self, "s", "samples-sent"), >, 0);
+  g_assert_cmpuint (pairing_get_stat (self, "m", "samples-received"), >, 0);
 
   harness_wait_state (self, GST_STATE_NULL);
-  assert_clean_close (self->server);
-  g_assert_cmpuint (get_stat (self, "s", "samples-sent"), >, 0);
-  g_assert_cmpuint (get_stat (self, "m", "samples-sent"), ==,
-      get_stat (self, "s", "samples-sent"));
-  g_assert_cmpuint (get_stat (self, "m", "filled"), >, 0);
+  pairing_assert_clean_close (self->server);
+  g_assert_cmpuint (pairing_get_stat (self, "s", "samples-sent"), >, 0);
+  g_assert_cmpuint (pairing_get_stat (self, "m", "samples-sent"), ==,
+      pairing_get_stat (self, "s", "samples-sent"));
+  g_assert_cmpuint (pairing_get_stat (self, "m", "filled"), >, 0);
   assert_connection_state (self, "s", "idle");
   assert_connection_state (self, "m", "idle");
   harness_free (self);
@@ -227,10 +73,10 @@ test_two_pipelines (gconstpointer data)
   MoshiStandin *server;
   Harness *speaker, *listener;
 
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  server = start_server (&config);
-  speaker = new_speaker (server, "session=two");
-  listener = new_listener ("session=two");
+  pairing_init_config (&config, MOSHI_STANDIN_SWEEP);
+  server = pairing_start_server (&config);
+  speaker = pairing_new_speaker (server, "session=two");
+  listener = pairing_new_listener ("session=two");
   harness_wait_state (sink_first ? speaker : listener, GST_STATE_PLAYING);
   harness_wait_buffers (sink_first ? speaker : listener,
       (sink_first ? speaker : listener)->out, 20);
@@ -238,14 +84,14 @@ test_two_pipelines (gconstpointer data)
   g_assert_cmpuint (gst_element_get_base_time (speaker->pipeline), !=,
       gst_element_get_base_time (listener->pipeline));
 
-  wait_answers (listener, 0, 20);
-  assert_contiguous (listener);
+  pairing_wait_answers (listener, 0, 20);
+  pairing_assert_contiguous (listener);
   harness_lock (listener);
   g_assert_cmpuint (harness_track_buffer (listener->out, 0)->pts, <, MS (500));
   harness_unlock (listener);
   harness_free (listener);
   harness_free (speaker);
-  assert_clean_close (server);
+  pairing_assert_clean_close (server);
   moshi_standin_free (server);
 }
 
@@ -254,7 +100,8 @@ static gdouble
 compare (Harness * self, guint32 seed)
 {
   const gint16 *samples = (const gint16 *) (self->out->data->data
-      + harness_track_buffer (self->out, find_answer (self->out, 0))->offset);
+      + harness_track_buffer (self->out, pairing_find_answer (self->out,
+              0))->offset);
   gdouble score;
 
   /* It repeats after 48,000 samples. */
@@ -286,13 +133,13 @@ test_several (void)
   for (i = 0; i < N_PAIRS; i++) {
     g_autofree gchar *session = g_strdup_printf ("session=\"number %u\"", i);
 
-    init_config (&configs[i], MOSHI_STANDIN_SWEEP);
+    pairing_init_config (&configs[i], MOSHI_STANDIN_SWEEP);
     configs[i].seed = i + 1;
-    pairs[i] = new_both (&configs[i], MICROPHONE, session, session);
+    pairs[i] = pairing_new_both (&configs[i], MICROPHONE, session, session);
     harness_set_state (pairs[i], GST_STATE_PLAYING);
   }
   for (i = 0; i < N_PAIRS; i++)
-    wait_answers (pairs[i], 0, 25);
+    pairing_wait_answers (pairs[i], 0, 25);
   for (i = 0; i < N_PAIRS; i++) {
     assert_hears (pairs[i], &configs[i], configs[(i + 1) % N_PAIRS].seed);
     harness_free (pairs[i]);
@@ -324,20 +171,22 @@ test_taken (gconstpointer data)
   Harness *first, *second;
   guint before;
 
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  first = new_both (&config, MICROPHONE, "session=popular", "session=popular");
-  second = sink ? new_speaker (first->server, "session=popular")
-      : new_listener ("session=popular");
+  pairing_init_config (&config, MOSHI_STANDIN_SWEEP);
+  first =
+      pairing_new_both (&config, MICROPHONE, "session=popular",
+      "session=popular");
+  second = sink ? pairing_new_speaker (first->server, "session=popular")
+      : pairing_new_listener ("session=popular");
   harness_wait_state (first, GST_STATE_PLAYING);
-  wait_answers (first, 0, 2);
+  pairing_wait_answers (first, 0, 2);
 
   g_assert_cmpint (gst_element_set_state (second->pipeline, GST_STATE_PLAYING),
       ==, GST_STATE_CHANGE_FAILURE);
   assert_one_settings_error (second);
   g_assert_cmpint (gst_element_set_state (second->pipeline, GST_STATE_NULL), ==,
       GST_STATE_CHANGE_SUCCESS);
-  before = count_buffers (first);
-  wait_answers (first, before, 5);
+  before = pairing_count_buffers (first);
+  pairing_wait_answers (first, before, 5);
   assert_connection_state (first, "m", "ready");
 
   /* What the first leaves, the second can have. */
@@ -358,26 +207,27 @@ test_sink_again (void)
   Harness *speaker, *listener;
   guint round;
 
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  server = start_server (&config);
-  speaker = new_speaker (server, "");
-  listener = new_listener ("");
+  pairing_init_config (&config, MOSHI_STANDIN_SWEEP);
+  server = pairing_start_server (&config);
+  speaker = pairing_new_speaker (server, "");
+  listener = pairing_new_listener ("");
   harness_wait_state (listener, GST_STATE_PLAYING);
   for (round = 0; round < 3; round++) {
     harness_wait_state (speaker, GST_STATE_PLAYING);
-    wait_answers (listener, count_buffers (listener), 10);
+    pairing_wait_answers (listener, pairing_count_buffers (listener), 10);
     assert_connection_state (listener, "m", "ready");
     harness_wait_state (speaker, round == 1 ? GST_STATE_READY : GST_STATE_NULL);
     g_assert_true (moshi_standin_wait_idle (server, HARNESS_PATIENCE));
     assert_connection_state (listener, "m", "idle");
-    harness_wait_buffers (listener, listener->out, count_buffers (listener)
+    harness_wait_buffers (listener, listener->out,
+        pairing_count_buffers (listener)
         + 20);
     g_assert_cmpuint (listener->out->n_eos, ==, 0);
   }
-  assert_contiguous (listener);
+  pairing_assert_contiguous (listener);
   moshi_standin_get_stats (server, &stats);
   g_assert_cmpuint (stats.handshakes, ==, 3);
-  assert_clean_close (server);
+  pairing_assert_clean_close (server);
   harness_free (speaker);
   harness_free (listener);
   moshi_standin_free (server);
@@ -392,25 +242,26 @@ test_src_again (void)
   Harness *speaker, *listener;
   guint round;
 
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  server = start_server (&config);
-  speaker = new_speaker (server, "");
-  listener = new_listener ("");
+  pairing_init_config (&config, MOSHI_STANDIN_SWEEP);
+  server = pairing_start_server (&config);
+  speaker = pairing_new_speaker (server, "");
+  listener = pairing_new_listener ("");
   harness_wait_state (speaker, GST_STATE_PLAYING);
   for (round = 0; round < 3; round++) {
     harness_wait_state (listener, GST_STATE_PLAYING);
-    wait_answers (listener, 0, 10);
-    assert_contiguous (listener);
+    pairing_wait_answers (listener, 0, 10);
+    pairing_assert_contiguous (listener);
     harness_wait_state (listener, round == 1 ? GST_STATE_READY :
         GST_STATE_NULL);
     harness_track_clear (listener->out);
-    harness_wait_buffers (speaker, speaker->out, count_buffers (speaker) + 10);
+    harness_wait_buffers (speaker, speaker->out,
+        pairing_count_buffers (speaker) + 10);
   }
   moshi_standin_get_stats (server, &stats);
   g_assert_cmpuint (stats.handshakes, ==, 1);
   harness_free (listener);
   harness_free (speaker);
-  assert_clean_close (server);
+  pairing_assert_clean_close (server);
   moshi_standin_free (server);
 }
 
@@ -425,27 +276,28 @@ test_pause (gconstpointer data)
   Harness *speaker, *listener, *paused, *other;
   guint round;
 
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  server = start_server (&config);
-  speaker = new_speaker (server, "");
-  listener = new_listener ("");
+  pairing_init_config (&config, MOSHI_STANDIN_SWEEP);
+  server = pairing_start_server (&config);
+  speaker = pairing_new_speaker (server, "");
+  listener = pairing_new_listener ("");
   paused = sink ? speaker : listener;
   other = sink ? listener : speaker;
   harness_wait_state (speaker, GST_STATE_PLAYING);
   harness_wait_state (listener, GST_STATE_PLAYING);
   for (round = 0; round < 3; round++) {
-    wait_answers (listener, count_buffers (listener), 5);
+    pairing_wait_answers (listener, pairing_count_buffers (listener), 5);
     harness_wait_state (paused, GST_STATE_PAUSED);
-    harness_wait_buffers (other, other->out, count_buffers (other) + 20);
+    harness_wait_buffers (other, other->out,
+        pairing_count_buffers (other) + 20);
     harness_wait_state (paused, GST_STATE_PLAYING);
   }
-  wait_answers (listener, count_buffers (listener), 5);
-  assert_contiguous (listener);
+  pairing_wait_answers (listener, pairing_count_buffers (listener), 5);
+  pairing_assert_contiguous (listener);
   moshi_standin_get_stats (server, &stats);
   g_assert_cmpuint (stats.handshakes, ==, 1);
   harness_free (listener);
   harness_free (speaker);
-  assert_clean_close (server);
+  pairing_assert_clean_close (server);
   moshi_standin_free (server);
 }
 
@@ -454,7 +306,7 @@ test_pause (gconstpointer data)
 static void
 test_src_alone (void)
 {
-  Harness *self = new_listener ("");
+  Harness *self = pairing_new_listener ("");
   GstElement *src = harness_get_element (self, "m");
   guint i;
 
@@ -463,8 +315,8 @@ test_src_alone (void)
   g_assert_true (gst_element_send_event (src, gst_event_new_eos ()));
   harness_wait_eos (self);
   g_assert_cmpuint (self->out->n_eos, ==, 1);
-  assert_contiguous (self);
-  g_assert_cmpint (find_answer (self->out, 0), ==, -1);
+  pairing_assert_contiguous (self);
+  g_assert_cmpint (pairing_find_answer (self->out, 0), ==, -1);
   for (i = 0; i < self->out->data->len; i++)
     g_assert_cmpuint (self->out->data->data[i], ==, 0);
   assert_connection_state (self, "m", "idle");
@@ -479,232 +331,20 @@ test_sink_alone (void)
   MoshiStandinConfig config;
   Harness *self;
 
-  init_config (&config, MOSHI_STANDIN_SILENCE);
+  pairing_init_config (&config, MOSHI_STANDIN_SILENCE);
   self = harness_new (NULL, "audiotestsrc name=m num-buffers=50 "
       "samplesperbuffer=480 ! " CAPS " ! moshisink name=s");
-  self->server = start_server (&config);
-  call (self, "s", self->server);
+  self->server = pairing_start_server (&config);
+  pairing_call (self, "s", self->server);
   harness_play_to_eos (self);
-  assert_clean_close (self->server);
-  g_assert_cmpuint (get_stat (self, "s", "samples-sent"), >=, 24000);
+  pairing_assert_clean_close (self->server);
+  g_assert_cmpuint (pairing_get_stat (self, "s", "samples-sent"), >=, 24000);
   g_assert_true (moshi_standin_wait (self->server, MOSHI_STANDIN_SAMPLES, 24000,
           HARNESS_PATIENCE));
   harness_free (self);
 }
 
-/* --- input that is not live --------------------------------------------------------- */
-
-/* EOS drains: all input, its tail, every answer; the source ends after that. */
-static void
-test_file (gconstpointer data)
-{
-  const guint samples = GPOINTER_TO_UINT (data);
-  MoshiStandinConfig config;
-  MoshiStandinStats stats;
-  g_autofree gchar *source = g_strdup_printf ("audiotestsrc num-buffers=%u "
-      "samplesperbuffer=%u ! " CAPS, 24000 / samples, samples);
-  guint frames;
-  Harness *self;
-
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  self = new_both (&config, source, "tail=500", "");
-  harness_play_to_eos (self);
-  g_assert_cmpuint (self->out->n_eos, ==, 1);
-  frames = harness_assert_contiguous (self->out, 24000, 2, 0);
-  /* The whole took at least as long as the input and its tail. */
-  g_assert_cmpuint (frames, >=, 24000 + 12000);
-  assert_clean_close (self->server);
-  moshi_standin_get_stats (self->server, &stats);
-  g_assert_cmpuint (stats.samples, >=, 24000 + 12000);
-  g_assert_cmpuint (get_stat (self, "s", "input-unsent"), ==, 0);
-  g_assert_cmpuint (get_stat (self, "s", "input-trimmed"), ==, 0);
-  g_assert_cmpuint (get_stat (self, "m", "samples-received"), >=,
-      24000 + 12000);
-  harness_free (self);
-}
-
-/* Only moshisrc's task and moshisink's thread wait on it. */
-static void
-use_test_clock (Harness * self)
-{
-  GstElement *out = harness_get_element (self, "out");
-
-  g_object_set (out, "sync", FALSE, "async", FALSE, NULL);
-  gst_object_unref (out);
-  harness_use_test_clock (self);
-}
-
-static void
-wait_sleepers (Harness * self, guint n)
-{
-  gst_test_clock_wait_for_pending_id_count (self->clock, n);
-}
-
-/* Time goes on by 10 ms steps; after each, both threads sleep again. */
-static void
-step (Harness * self, guint ms)
-{
-  guint i;
-
-  for (i = 0; i < ms; i += 10) {
-    wait_sleepers (self, 2);
-    gst_test_clock_set_time (self->clock,
-        gst_clock_get_time (GST_CLOCK (self->clock)) + MS (10));
-    while (gst_test_clock_peek_next_pending_id (self->clock, NULL)) {
-      GstClockID id = gst_test_clock_process_next_clock_id (self->clock);
-
-      if (id == NULL)
-        break;
-      gst_clock_id_unref (id);
-      wait_sleepers (self, 2);
-    }
-  }
-}
-
-/* What waited for the server goes at the pace of speech from then on, whatever
- * the size of its buffers: nothing makes up for the time lost. */
-static void
-test_late_server (gconstpointer data)
-{
-  const guint samples = GPOINTER_TO_UINT (data);
-  g_autofree gchar *source = g_strdup_printf ("audiotestsrc "
-      "samplesperbuffer=%u ! " CAPS, samples);
-  static const gchar *const busy[] = { "no-handshake", NULL };
-  MoshiStandinConfig config;
-  Harness *self;
-
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  config.faults = busy;
-  self = new_both (&config, source, "handshake-timeout=1000 retries=-1 "
-      "retry-backoff-max=10", "");
-  use_test_clock (self);
-  harness_set_state (self, GST_STATE_PLAYING);
-  harness_wait_connection (self, "waiting");
-  harness_advance (self, MS (5000));
-  g_assert_true (moshi_standin_set_faults (self->server, NULL, 0, NULL));
-  harness_wait_connection (self, "ready");
-  wait_sleepers (self, 2);
-  g_assert_cmpuint (get_stat (self, "s", "samples-sent"), <=, 480 * 2);
-  step (self, 1000);
-  harness_wait_stat (self, "samples-sent", 24000 - 960);
-  g_assert_cmpuint (get_stat (self, "s", "samples-sent"), <=, 24000 + 960);
-  harness_free (self);
-}
-
-static gboolean
-has_ended (HarnessTrack * track)
-{
-  gboolean ended;
-
-  harness_lock (track->harness);
-  ended = track->n_eos > 0;
-  harness_unlock (track->harness);
-  return ended;
-}
-
-/* Nor does the tail that follows it. */
-static void
-test_late_tail (void)
-{
-  static const gchar *const busy[] = { "no-handshake", NULL };
-  MoshiStandinConfig config;
-  HarnessTrack *in;
-  guint i;
-  Harness *self;
-
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  config.faults = busy;
-  self = new_both (&config, "audiotestsrc num-buffers=10 samplesperbuffer=480 "
-      "! " CAPS, "handshake-timeout=1000 retries=-1 retry-backoff-max=10 "
-      "tail=10000", "");
-  in = harness_track (self, "s", "sink");
-  use_test_clock (self);
-  harness_set_state (self, GST_STATE_PLAYING);
-  harness_wait_connection (self, "waiting");
-  harness_advance (self, MS (5000));
-  g_assert_true (moshi_standin_set_faults (self->server, NULL, 0, NULL));
-  harness_wait_connection (self, "ready");
-  step (self, 170);
-  while (!has_ended (in))
-    harness_advance (self, MS (10));
-  for (i = 0; i < 10; i++)
-    harness_advance (self, MS (100));
-  harness_wait_stat (self, "samples-sent", 24000);
-  /* A step of the model ahead, and what went by while EOS was on its way */
-  g_assert_cmpuint (get_stat (self, "s", "samples-sent"), <=, 2 * 24000);
-  harness_free (self);
-}
-
-/* Opus from a file that nobody decodes on its way, in real time */
-static void
-test_opus (void)
-{
-  g_autoptr (GPtrArray) got = NULL;
-  MoshiStandinConfig config;
-  HarnessTrack *in;
-  guint i;
-  Harness *self;
-
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  config.keep_packets = 1000;
-  self = harness_new (NULL, "audiotestsrc num-buffers=50 samplesperbuffer=960 "
-      "! audio/x-raw,rate=48000 ! opusenc ! moshisink name=s moshisrc name=m "
-      "! audio/x-opus ! fakesink");
-  in = harness_track (self, "s", "sink");
-  self->server = start_server (&config);
-  call (self, "s", self->server);
-  harness_play_to_eos (self);
-  g_assert_true (moshi_standin_wait_idle (self->server, HARNESS_PATIENCE));
-  got = moshi_standin_get_packets (self->server);
-  g_assert_cmpuint (got->len, >=, in->buffers->len);
-  for (i = 0; i < in->buffers->len; i++) {
-    const HarnessBuffer *buffer = harness_track_buffer (in, i);
-    gsize size;
-    gconstpointer data = g_bytes_get_data (g_ptr_array_index (got, i), &size);
-
-    g_assert_cmpmem (data, size, in->data->data + buffer->offset,
-        buffer->size);
-  }
-  g_assert_cmpuint (self->out->buffers->len, >=, 25);
-  for (i = 1; i < self->out->buffers->len; i++)
-    g_assert_cmpint (ABS (GST_CLOCK_DIFF (harness_track_buffer (self->out,
-                    i)->pts, harness_track_buffer (self->out, i - 1)->pts
-                + harness_track_buffer (self->out, i - 1)->duration)), <=, 1);
-  harness_free (self);
-}
-
-/* A server that takes nothing more holds the sink back; PAUSED ends that wait
- * at once and loses nothing. */
-static void
-test_pause_while_blocked (void)
-{
-  static const gchar *const faults[] = { "no-handshake", NULL };
-  MoshiStandinConfig config;
-  MoshiStandin *server;
-  Harness *self;
-
-  init_config (&config, MOSHI_STANDIN_SILENCE);
-  server = start_server (&config);
-  self = harness_new (NULL, "audiotestsrc name=m num-buffers=100 "
-      "samplesperbuffer=480 ! " CAPS " ! moshisink name=s retries=-1 "
-      "retry-backoff-max=10 handshake-timeout=1000");
-  self->server = server;
-  call (self, "s", server);
-  harness_wait_state (self, GST_STATE_PLAYING);
-  g_assert_true (moshi_standin_wait (server, MOSHI_STANDIN_PACKETS, 10,
-          HARNESS_PATIENCE));
-  moshi_standin_set_faults (server, faults, 0, NULL);
-  moshi_standin_drop_sessions (server);
-  harness_wait_connection (self, "lost");
-  harness_wait_connection (self, "waiting");
-  harness_wait_state (self, GST_STATE_PAUSED);
-  harness_wait_state (self, GST_STATE_PLAYING);
-  harness_wait_state (self, GST_STATE_PAUSED);
-  moshi_standin_set_faults (server, NULL, 0, NULL);
-  harness_play_to_eos (self);
-  g_assert_cmpuint (get_stat (self, "s", "samples-sent"), >=, (100 - 2) * 480);
-  harness_free (self);
-}
+/* --- states ------------------------------------------------------------------ */
 
 /* READY ends the conversation, and another start begins one. */
 static void
@@ -714,17 +354,17 @@ test_ready (void)
   MoshiStandinStats stats;
   Harness *self;
 
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  self = new_both (&config, MICROPHONE, "", "");
+  pairing_init_config (&config, MOSHI_STANDIN_SWEEP);
+  self = pairing_new_both (&config, MICROPHONE, "", "");
   harness_wait_state (self, GST_STATE_READY);
   moshi_standin_get_stats (self->server, &stats);
   g_assert_cmpuint (stats.requests, ==, 0);
   harness_wait_state (self, GST_STATE_PLAYING);
-  wait_answers (self, 0, 2);
+  pairing_wait_answers (self, 0, 2);
   harness_wait_state (self, GST_STATE_READY);
-  assert_clean_close (self->server);
+  pairing_assert_clean_close (self->server);
   harness_wait_state (self, GST_STATE_PLAYING);
-  wait_answers (self, count_buffers (self), 2);
+  pairing_wait_answers (self, pairing_count_buffers (self), 2);
   moshi_standin_get_stats (self->server, &stats);
   g_assert_cmpuint (stats.handshakes, ==, 2);
   harness_free (self);
@@ -737,12 +377,13 @@ test_mute (void)
   MoshiStandinConfig config;
   Harness *self;
 
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  self = new_both (&config, "appsrc name=in is-live=true format=time caps="
-      CAPS, "", "");
+  pairing_init_config (&config, MOSHI_STANDIN_SWEEP);
+  self =
+      pairing_new_both (&config,
+      "appsrc name=in is-live=true format=time caps=" CAPS, "", "");
   harness_set_state (self, GST_STATE_PLAYING);
-  wait_answers (self, 0, 10);
-  g_assert_cmpuint (get_stat (self, "s", "input-filled"), >, 0);
+  pairing_wait_answers (self, 0, 10);
+  g_assert_cmpuint (pairing_get_stat (self, "s", "input-filled"), >, 0);
   harness_free (self);
 }
 
@@ -755,14 +396,14 @@ test_eos_to_pipeline (void)
   MoshiStandinConfig config;
   Harness *self;
 
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  self = new_both (&config, MICROPHONE, "", "");
+  pairing_init_config (&config, MOSHI_STANDIN_SWEEP);
+  self = pairing_new_both (&config, MICROPHONE, "", "");
   harness_wait_state (self, GST_STATE_PLAYING);
-  wait_answers (self, 0, 5);
+  pairing_wait_answers (self, 0, 5);
   g_assert_true (gst_element_send_event (self->pipeline, gst_event_new_eos ()));
   harness_wait_eos (self);
   g_assert_cmpuint (self->out->n_eos, ==, 1);
-  assert_clean_close (self->server);
+  pairing_assert_clean_close (self->server);
   harness_free (self);
 }
 
@@ -775,13 +416,13 @@ test_eos_to_src (void)
   Harness *speaker, *listener;
   MoshiStandinStats stats;
 
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  server = start_server (&config);
-  speaker = new_speaker (server, "");
-  listener = new_listener ("");
+  pairing_init_config (&config, MOSHI_STANDIN_SWEEP);
+  server = pairing_start_server (&config);
+  speaker = pairing_new_speaker (server, "");
+  listener = pairing_new_listener ("");
   harness_wait_state (speaker, GST_STATE_PLAYING);
   harness_wait_state (listener, GST_STATE_PLAYING);
-  wait_answers (listener, 0, 5);
+  pairing_wait_answers (listener, 0, 5);
   g_assert_true (gst_element_send_event (listener->moshi,
           gst_event_new_eos ()));
   harness_wait_eos (listener);
@@ -794,7 +435,7 @@ test_eos_to_src (void)
   harness_wait_state (listener, GST_STATE_NULL);
   harness_track_clear (listener->out);
   harness_wait_state (listener, GST_STATE_PLAYING);
-  wait_answers (listener, 0, 5);
+  pairing_wait_answers (listener, 0, 5);
   harness_free (listener);
   harness_free (speaker);
   moshi_standin_free (server);
@@ -808,20 +449,20 @@ test_eos_to_sink (void)
   MoshiStandin *server;
   Harness *speaker, *listener;
 
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  server = start_server (&config);
-  speaker = new_speaker (server, "tail=300");
-  listener = new_listener ("");
+  pairing_init_config (&config, MOSHI_STANDIN_SWEEP);
+  server = pairing_start_server (&config);
+  speaker = pairing_new_speaker (server, "tail=300");
+  listener = pairing_new_listener ("");
   harness_wait_state (speaker, GST_STATE_PLAYING);
   harness_wait_state (listener, GST_STATE_PLAYING);
-  wait_answers (listener, 0, 5);
+  pairing_wait_answers (listener, 0, 5);
   g_assert_true (gst_element_send_event (speaker->pipeline,
           gst_event_new_eos ()));
   harness_wait_eos (speaker);
   harness_wait_eos (listener);
   g_assert_cmpuint (listener->out->n_eos, ==, 1);
-  assert_contiguous (listener);
-  assert_clean_close (server);
+  pairing_assert_contiguous (listener);
+  pairing_assert_clean_close (server);
   harness_free (listener);
   harness_free (speaker);
   moshi_standin_free (server);
@@ -836,14 +477,14 @@ test_listener_leaves_drain (void)
   MoshiStandin *server;
   Harness *speaker, *listener;
 
-  init_config (&config, MOSHI_STANDIN_SWEEP);
+  pairing_init_config (&config, MOSHI_STANDIN_SWEEP);
   config.faults = faults;
-  server = start_server (&config);
-  speaker = new_speaker (server, "drain-timeout=100000 idle-timeout=0");
-  listener = new_listener ("");
+  server = pairing_start_server (&config);
+  speaker = pairing_new_speaker (server, "drain-timeout=100000 idle-timeout=0");
+  listener = pairing_new_listener ("");
   harness_wait_state (speaker, GST_STATE_PLAYING);
   harness_wait_state (listener, GST_STATE_PLAYING);
-  wait_answers (listener, 0, 5);
+  pairing_wait_answers (listener, 0, 5);
   g_assert_true (gst_element_send_event (speaker->pipeline,
           gst_event_new_eos ()));
   harness_wait_state (listener, GST_STATE_NULL);
@@ -862,10 +503,10 @@ test_failure (void)
   Harness *speaker, *listener;
   GstMessage *message;
 
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  server = start_server (&config);
-  speaker = new_speaker (server, "retries=0");
-  listener = new_listener ("");
+  pairing_init_config (&config, MOSHI_STANDIN_SWEEP);
+  server = pairing_start_server (&config);
+  speaker = pairing_new_speaker (server, "retries=0");
+  listener = pairing_new_listener ("");
   moshi_standin_free (server);
   harness_wait_state (listener, GST_STATE_PLAYING);
   harness_set_state (speaker, GST_STATE_PLAYING);
@@ -887,16 +528,16 @@ test_restart (void)
   GstElement *sink;
   Harness *self;
 
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  self = new_both (&config, MICROPHONE, "", "");
+  pairing_init_config (&config, MOSHI_STANDIN_SWEEP);
+  self = pairing_new_both (&config, MICROPHONE, "", "");
   sink = harness_get_element (self, "s");
   harness_wait_state (self, GST_STATE_PLAYING);
   harness_wait_connection (self, "ready");
-  wait_answers (self, 0, 5);
+  pairing_wait_answers (self, 0, 5);
   g_signal_emit_by_name (sink, "restart");
   harness_wait_connection (self, "ready");
-  wait_answers (self, count_buffers (self), 5);
-  assert_contiguous (self);
+  pairing_wait_answers (self, pairing_count_buffers (self), 5);
+  pairing_assert_contiguous (self);
   moshi_standin_get_stats (self->server, &stats);
   g_assert_cmpuint (stats.handshakes, ==, 2);
   gst_object_unref (sink);
@@ -913,22 +554,23 @@ test_flush_output (void)
   guint i;
   Harness *self;
 
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  self = new_both (&config, "appsrc name=in is-live=true format=time caps="
-      CAPS, "", "");
-  use_test_clock (self);
+  pairing_init_config (&config, MOSHI_STANDIN_SWEEP);
+  self =
+      pairing_new_both (&config,
+      "appsrc name=in is-live=true format=time caps=" CAPS, "", "");
+  pairing_use_test_clock (self);
   sink = harness_get_element (self, "s");
   harness_set_state (self, GST_STATE_PLAYING);
   harness_wait_connection (self, "ready");
   for (i = 0; i < 40; i++)
     harness_push (self, i * MS (20), MS_BYTES (20), 0);
   harness_wait_stat (self, "samples-received", 24000 / 2);
-  queued = get_stat (self, "m", "queued");
+  queued = pairing_get_stat (self, "m", "queued");
   g_assert_cmpuint (queued, >, 0);
   g_signal_emit_by_name (sink, "flush-output");
-  g_assert_cmpuint (get_stat (self, "m", "dropped"), >=, queued);
-  g_assert_cmpuint (get_stat (self, "m", "dropped"), ==,
-      get_stat (self, "s", "dropped"));
+  g_assert_cmpuint (pairing_get_stat (self, "m", "dropped"), >=, queued);
+  g_assert_cmpuint (pairing_get_stat (self, "m", "dropped"), ==,
+      pairing_get_stat (self, "s", "dropped"));
   gst_object_unref (sink);
   harness_free (self);
 }
@@ -954,7 +596,7 @@ static void
 test_latency (void)
 {
   GstMessage *message;
-  Harness *self = new_listener ("");
+  Harness *self = pairing_new_listener ("");
 
   harness_wait_state (self, GST_STATE_PLAYING);
   assert_latency (self, MS (60));
@@ -977,15 +619,15 @@ test_text (void)
   guint count = 0, i;
   Harness *self;
 
-  init_config (&config, MOSHI_STANDIN_SWEEP);
+  pairing_init_config (&config, MOSHI_STANDIN_SWEEP);
   config.text = "one two three four";
   config.text_every = 1;
   self = harness_new (NULL, MICROPHONE " ! moshisink name=s moshisrc name=m"
       SPEAKER " m.text ! text/x-raw,format=utf8 ! identity name=words ! "
       "fakesink");
   words = harness_track (self, "words", "src");
-  self->server = start_server (&config);
-  call (self, "s", self->server);
+  self->server = pairing_start_server (&config);
+  pairing_call (self, "s", self->server);
   harness_wait_state (self, GST_STATE_PLAYING);
   harness_wait_buffers (self, words, 3);
   harness_lock (self);
@@ -994,7 +636,7 @@ test_text (void)
         GST_CLOCK_TIME_NONE);
   g_assert_cmpmem (words->data->data, 6, "onetwo", 6);
   harness_unlock (self);
-  stats = get_stats (self, "m");
+  stats = pairing_get_stats (self, "m");
   g_assert_true (gst_structure_get_uint (stats, "words", &count));
   g_assert_cmpuint (count, >=, 3);
   gst_structure_free (stats);
@@ -1015,15 +657,15 @@ test_notify (void)
   GstElement *sink;
   Harness *self;
 
-  init_config (&config, MOSHI_STANDIN_SWEEP);
-  self = new_both (&config, MICROPHONE, "", "");
+  pairing_init_config (&config, MOSHI_STANDIN_SWEEP);
+  self = pairing_new_both (&config, MICROPHONE, "", "");
   sink = harness_get_element (self, "s");
   g_signal_connect (sink, "notify::connection-state", G_CALLBACK (on_notify),
       &sink_count);
   g_signal_connect (self->moshi, "notify::connection-state",
       G_CALLBACK (on_notify), &src_count);
   harness_wait_state (self, GST_STATE_PLAYING);
-  wait_answers (self, 0, 2);
+  pairing_wait_answers (self, 0, 2);
   /* connecting, waiting, ready; the source may have joined a little later */
   g_assert_cmpint (g_atomic_int_get (&sink_count), >=, 3);
   g_assert_cmpint (g_atomic_int_get (&src_count), >=, 1);
@@ -1048,15 +690,6 @@ add_tests (void)
   g_test_add_data_func ("/pair/pause/src", GINT_TO_POINTER (FALSE), test_pause);
   g_test_add_func ("/pair/alone/src", test_src_alone);
   g_test_add_func ("/pair/alone/sink", test_sink_alone);
-  g_test_add_data_func ("/pair/file/20ms", GUINT_TO_POINTER (480), test_file);
-  g_test_add_data_func ("/pair/file/1s", GUINT_TO_POINTER (24000), test_file);
-  g_test_add_data_func ("/pair/late-server/20ms", GUINT_TO_POINTER (480),
-      test_late_server);
-  g_test_add_data_func ("/pair/late-server/10s", GUINT_TO_POINTER (240000),
-      test_late_server);
-  g_test_add_func ("/pair/late-server/tail", test_late_tail);
-  g_test_add_func ("/pair/opus", test_opus);
-  g_test_add_func ("/pair/pause/while-blocked", test_pause_while_blocked);
   g_test_add_func ("/pair/ready", test_ready);
   g_test_add_func ("/pair/mute", test_mute);
   g_test_add_func ("/pair/eos/pipeline", test_eos_to_pipeline);
