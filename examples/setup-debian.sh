@@ -21,7 +21,8 @@ run="gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 server="libespeak-ng-dev espeak-ng-data"
 # alsa-utils: recorded announcements, the human speech of tests and demo
 speech="alsa-utils sox"
-test="$server $speech clang indent python3"
+# libclang-rt: libFuzzer
+test="$server $speech clang libclang-rt-dev indent python3"
 demo="$server $speech python3 python3-numpy python3-matplotlib
   fonts-dejavu-core"
 

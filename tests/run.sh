@@ -4,7 +4,7 @@
 # Installs what is missing, builds, runs every test, and ends with the line
 # "N passed, N failed, N skipped". The exit status is 0 if nothing failed.
 #
-#   tests/run.sh                  all of it: checks plain asan clang
+#   tests/run.sh                  all of it: checks plain asan clang fuzz
 #   tests/run.sh PART...          some of it
 #   tests/run.sh --no-install ... without looking for packages
 #
@@ -12,6 +12,7 @@
 #   plain    gcc, the whole suite, then the README's pipelines and the demo
 #   asan     gcc with AddressSanitizer and UBSan, the whole suite
 #   clang    builds only: no warning of clang's either
+#   fuzz     libFuzzer, a minute each target (tests/fuzz/run.sh)
 #
 # In every build a warning is an error. Builds live in build-test-*/.
 set -eu
@@ -23,10 +24,10 @@ if [ "${1:-}" = --no-install ]; then
   install=
   shift
 fi
-parts=${*:-checks plain asan clang}
+parts=${*:-checks plain asan clang fuzz}
 for part in $parts; do
   case $part in
-    checks|plain|asan|clang) ;;
+    checks|plain|asan|clang|fuzz) ;;
     *) sed -n '4,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
 done
@@ -145,6 +146,9 @@ for part in $parts; do
       export CC
       build clang || true
       unset CC
+      ;;
+    fuzz)
+      tap "fuzz: a minute each target" tests/fuzz/run.sh --seconds 60
       ;;
   esac
 done
