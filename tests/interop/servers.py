@@ -271,7 +271,7 @@ class StandIn(Server):
         return [str(self.build / "tests/server/moshi-standin"),
                 "--flavour", self.flavour, "--port", str(self.port),
                 "--text", self.sentence, "--byte-fallback",
-                "--text-every", "2", "--speed", "3", "--deflate"]
+                "--text-every", "2", "--speed", "3"]
 
     def version(self):
         return f"{self.flavour} of this tree"
