@@ -3,10 +3,9 @@
 
 #include <glib/gstdio.h>
 
-#include "capture.h"
+#include "player.h"
 #include "protocol/moshioggreader.h"
 #include "protocol/moshiopus.h"
-#include "../session/peer.h"
 
 /* The recorded side of a real server talks to the element: what comes out of
  * a pipeline is that server's speech, sample for sample, behind the silence
@@ -17,32 +16,6 @@
 #define FRAMES 45               /* of the input; each capture answers 49 */
 #define DELAY (RATE * 160 / 1000)
 #define TIMEOUT (60 * GST_SECOND)
-
-/* Sends what the server sent: up to its first audio at once, the rest when it
- * hears something, as the real ones do. */
-static void
-play_server (Peer * peer, gpointer user_data)
-{
-  Session *session = user_data;
-  gboolean heard = FALSE;
-
-  if (!peer_upgrade (peer))
-    return;
-  for (guint i = 0; i < session->records->len; i++) {
-    const Record *record = session_get (session, i);
-
-    if (record->side != 'S' || record->kind != 'B')
-      continue;
-    if (!heard && record->size > 0 && record->data[0] == MOSHI_MESSAGE_AUDIO) {
-      guint8 opcode;
-      g_autoptr (GBytes) frame = peer_read_frame (peer, &opcode);
-
-      heard = frame != NULL;
-    }
-    peer_send_frame (peer, PEER_BINARY, record->data, record->size);
-  }
-  peer_read_until_gone (peer);
-}
 
 /* The server's audio, decoded by the protocol floor alone. */
 static GArray *
@@ -107,7 +80,8 @@ test_replay (gconstpointer name)
 {
   g_autoptr (Session) session = session_load (name);
   g_autoptr (GArray) expected = decode (session);
-  PeerServer *server = peer_server_new (play_server, session);
+  Player player = { session, FALSE };
+  PeerServer *server = peer_server_new (player_play, &player);
   g_autofree gchar *path =
       g_build_filename (g_get_tmp_dir (), "moshi-replay-XXXXXX", NULL);
   const gint fd = g_mkstemp (path);
