@@ -33,12 +33,11 @@
 #include "gstmoshi.h"
 
 #include "gstmoshicall.h"
-#include "gstmoshierror.h"
+#include "gstmoshicontrol.h"
 #include "gstmoshiformat.h"
 #include "gstmoshiinput.h"
 #include "gstmoshioutput.h"
 #include "gstmoshisettings.h"
-#include "gstmoshistats.h"
 #include "gstmoshitalk.h"
 
 GST_DEBUG_CATEGORY_STATIC (moshi_debug);
@@ -66,35 +65,11 @@ struct _GstMoshi
   guint32 seek_seqnum;          /* of the last seek passed on */
 };
 
-enum
-{
-  PROP_STATS = 1,
-  PROP_CONNECTION_STATE,
-};
-
-enum
-{
-  SIGNAL_ACCEPT_CERTIFICATE,
-  SIGNAL_RESTART,
-  SIGNAL_FLUSH_OUTPUT,
-  N_SIGNALS
-};
-
-static guint signals[N_SIGNALS];
-
 #define gst_moshi_parent_class parent_class
 G_DEFINE_TYPE (GstMoshi, gst_moshi, GST_TYPE_ELEMENT);
 
 GST_ELEMENT_REGISTER_DEFINE_WITH_CODE (moshi, "moshi", GST_RANK_NONE,
     GST_TYPE_MOSHI, gst_moshi_words_register ());
-
-static void
-copy_settings (GstMoshi * self, GstMoshiSettings * settings)
-{
-  GST_OBJECT_LOCK (self);
-  gst_moshi_settings_copy (settings, &self->settings);
-  GST_OBJECT_UNLOCK (self);
-}
 
 /* --- batch or live -------------------------------------------------------- */
 
@@ -174,7 +149,7 @@ reopen (GstMoshi * self)
   if (!closed)
     return;
 
-  copy_settings (self, &settings);
+  gst_moshi_control_copy (GST_ELEMENT (self), &self->settings, &settings);
   gst_moshi_call_stop (self->call);
   gst_moshi_call_start (self->call, self->talk, &settings);
   gst_moshi_settings_clear (&settings);
@@ -394,26 +369,12 @@ release_pad (GstElement * element, GstPad * pad)
 /* --- states --------------------------------------------------------------- */
 
 static gboolean
-check_settings (GstMoshi * self)
-{
-  g_autoptr (MoshiSessionConfig) config = NULL;
-  g_autoptr (GError) error = NULL;
-  GstMoshiSettings settings;
-
-  copy_settings (self, &settings);
-  if (!gst_moshi_settings_to_config (&settings, TRUE, &config, &error))
-    gst_moshi_error_post (GST_ELEMENT (self), error, 0, 0);
-  gst_moshi_settings_clear (&settings);
-  return config != NULL;
-}
-
-static gboolean
 start (GstMoshi * self)
 {
   GstMoshiSettings settings;
   gboolean ret;
 
-  copy_settings (self, &settings);
+  gst_moshi_control_copy (GST_ELEMENT (self), &self->settings, &settings);
   gst_moshi_talk_clear_mode (self->talk);
   gst_moshi_talk_reset_input (self->talk);
   gst_moshi_talk_reset_output (self->talk);
@@ -432,7 +393,7 @@ change_state (GstElement * element, GstStateChange transition)
 
   switch (transition) {
     case GST_STATE_CHANGE_NULL_TO_READY:
-      if (!check_settings (self))
+      if (!gst_moshi_control_check (element, &self->settings))
         return GST_STATE_CHANGE_FAILURE;
       break;
     case GST_STATE_CHANGE_READY_TO_PAUSED:
@@ -473,68 +434,23 @@ change_state (GstElement * element, GstStateChange transition)
 
 /* --- properties and signals ----------------------------------------------- */
 
-/* Hands on what takes effect while running. */
-static void
-apply_setting (GstMoshi * self, const gchar * name)
-{
-  GstMoshiSettings settings;
-
-  copy_settings (self, &settings);
-  if (g_str_equal (name, "latency")) {
-    gst_moshi_output_set_latency (self->output, settings.latency);
-    gst_element_post_message (GST_ELEMENT (self),
-        gst_message_new_latency (GST_OBJECT (self)));
-  } else if (g_str_equal (name, "text-unit")) {
-    gst_moshi_words_set_unit (gst_moshi_output_get_words (self->output),
-        settings.text_unit);
-  } else if (g_str_equal (name, "bitrate")
-      || g_str_equal (name, "complexity")) {
-    gst_moshi_input_set_encoder (self->input, settings.bitrate,
-        settings.complexity);
-  }
-  gst_moshi_settings_clear (&settings);
-}
-
 static void
 set_property (GObject * object, guint id, const GValue * value,
     GParamSpec * pspec)
 {
   GstMoshi *self = GST_MOSHI (object);
-  gboolean ours;
 
-  GST_OBJECT_LOCK (self);
-  ours = gst_moshi_settings_set_property (&self->settings, id, value, pspec);
-  GST_OBJECT_UNLOCK (self);
-
-  if (ours)
-    apply_setting (self, pspec->name);
-  else
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  gst_moshi_control_set_property (GST_ELEMENT (self), &self->settings,
+      self->input, self->output, id, value, pspec);
 }
 
 static void
 get_property (GObject * object, guint id, GValue * value, GParamSpec * pspec)
 {
   GstMoshi *self = GST_MOSHI (object);
-  gboolean ours;
 
-  switch (id) {
-    case PROP_STATS:
-      g_value_take_boxed (value, gst_moshi_stats_new (self->talk,
-              gst_moshi_output_get_words (self->output)));
-      return;
-    case PROP_CONNECTION_STATE:
-      g_value_set_enum (value, gst_moshi_talk_get_state (self->talk));
-      return;
-    default:
-      break;
-  }
-
-  GST_OBJECT_LOCK (self);
-  ours = gst_moshi_settings_get_property (&self->settings, id, value, pspec);
-  GST_OBJECT_UNLOCK (self);
-  if (!ours)
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  gst_moshi_control_get_property (GST_ELEMENT (self), &self->settings,
+      self->talk, self->output, id, value, pspec);
 }
 
 static void
@@ -549,18 +465,6 @@ flush_output (GstMoshi * self)
   gst_moshi_talk_drop_output (self->talk);
 }
 
-/* Nobody connected to the signal accepts nothing. */
-static gboolean
-accept_certificate (GstElement * element, GTlsCertificate * certificate,
-    GTlsCertificateFlags errors)
-{
-  gboolean accept = FALSE;
-
-  g_signal_emit (element, signals[SIGNAL_ACCEPT_CERTIFICATE], 0, NULL,
-      certificate, errors, &accept);
-  return accept;
-}
-
 static void
 finalize (GObject * object)
 {
@@ -573,59 +477,6 @@ finalize (GObject * object)
   gst_moshi_talk_unref (self->talk);
   gst_moshi_settings_clear (&self->settings);
   G_OBJECT_CLASS (parent_class)->finalize (object);
-}
-
-static void
-install_signals (GObjectClass * klass)
-{
-  /**
-   * GstMoshi::accept-certificate:
-   * @self: the element
-   * @connection: (nullable): always %NULL, libsoup does not hand it out
-   * @certificate: the server's, which did not pass
-   * @errors: what is wrong with it
-   *
-   * Emitted on the network thread, which other sessions share: decide at once.
-   *
-   * Returns: %TRUE to go on all the same
-   */
-  signals[SIGNAL_ACCEPT_CERTIFICATE] =
-      g_signal_new ("accept-certificate", G_TYPE_FROM_CLASS (klass),
-      G_SIGNAL_RUN_LAST, 0, g_signal_accumulator_true_handled, NULL, NULL,
-      G_TYPE_BOOLEAN, 3, G_TYPE_TLS_CONNECTION, G_TYPE_TLS_CERTIFICATE,
-      G_TYPE_TLS_CERTIFICATE_FLAGS);
-
-  /**
-   * GstMoshi::restart:
-   * @self: the element
-   *
-   * Begins a new conversation on a new session, without leaving PLAYING.
-   */
-  signals[SIGNAL_RESTART] =
-      g_signal_new_class_handler ("restart", G_TYPE_FROM_CLASS (klass),
-      G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION, G_CALLBACK (restart), NULL, NULL,
-      NULL, G_TYPE_NONE, 0);
-
-  /**
-   * GstMoshi::flush-output:
-   * @self: the element
-   *
-   * Drops what Moshi has said and is not yet played.
-   */
-  signals[SIGNAL_FLUSH_OUTPUT] =
-      g_signal_new_class_handler ("flush-output", G_TYPE_FROM_CLASS (klass),
-      G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION, G_CALLBACK (flush_output), NULL,
-      NULL, NULL, G_TYPE_NONE, 0);
-}
-
-static void
-install_properties (GObjectClass * klass)
-{
-  gst_moshi_settings_install (klass, GST_MOSHI_SETTINGS_CONNECTION
-      | GST_MOSHI_SETTINGS_INPUT | GST_MOSHI_SETTINGS_OUTPUT
-      | GST_MOSHI_SETTINGS_BATCH);
-
-  gst_moshi_stats_install (klass, PROP_STATS, PROP_CONNECTION_STATE);
 }
 
 static void
@@ -648,8 +499,11 @@ gst_moshi_class_init (GstMoshiClass * klass)
   object_class->finalize = finalize;
   object_class->set_property = set_property;
   object_class->get_property = get_property;
-  install_properties (object_class);
-  install_signals (object_class);
+  gst_moshi_control_install_properties (object_class,
+      GST_MOSHI_SETTINGS_CONNECTION | GST_MOSHI_SETTINGS_INPUT
+      | GST_MOSHI_SETTINGS_OUTPUT | GST_MOSHI_SETTINGS_BATCH);
+  gst_moshi_control_install_signals (object_class, G_CALLBACK (restart),
+      G_CALLBACK (flush_output));
 
   element_class->change_state = change_state;
   element_class->request_new_pad = request_new_pad;
@@ -706,5 +560,6 @@ gst_moshi_init (GstMoshi * self)
   gst_moshi_input_set_talk (self->input, self->talk);
   self->output = gst_moshi_output_new (element, self->srcpad);
   gst_moshi_output_set_talk (self->output, self->talk);
-  self->call = gst_moshi_call_new (element, accept_certificate);
+  self->call = gst_moshi_call_new (element,
+      gst_moshi_control_accept_certificate);
 }

@@ -94,6 +94,7 @@ gboolean gst_moshi_settings_set_property (GstMoshiSettings * self,
     guint id, const GValue * value, GParamSpec * pspec);
 gboolean gst_moshi_settings_get_property (const GstMoshiSettings * self,
     guint id, GValue * value, GParamSpec * pspec);
+const gchar *gst_moshi_settings_get_model_name (guint n);
 gboolean gst_moshi_settings_to_config (const GstMoshiSettings * self,
     gboolean resume, MoshiSessionConfig ** config, GError ** error);
 guint gst_moshi_settings_get_frame_duration (const GstMoshiSettings * self);

@@ -36,10 +36,10 @@
 #include <gst/audio/audio.h>
 
 #include "gstmoshicall.h"
+#include "gstmoshicontrol.h"
 #include "gstmoshierror.h"
 #include "gstmoshiinput.h"
 #include "gstmoshisettings.h"
-#include "gstmoshistats.h"
 #include "gstmoshitalk.h"
 
 GST_DEBUG_CATEGORY_STATIC (moshisink_debug);
@@ -74,22 +74,6 @@ struct _GstMoshiSink
   gchar *joined;                /* its name, while started */
 };
 
-enum
-{
-  PROP_STATS = 1,
-  PROP_CONNECTION_STATE,
-};
-
-enum
-{
-  SIGNAL_ACCEPT_CERTIFICATE,
-  SIGNAL_RESTART,
-  SIGNAL_FLUSH_OUTPUT,
-  N_SIGNALS
-};
-
-static guint signals[N_SIGNALS];
-
 #define gst_moshi_sink_parent_class parent_class
 G_DEFINE_TYPE (GstMoshiSink, gst_moshi_sink, GST_TYPE_BASE_SINK);
 
@@ -108,14 +92,6 @@ ref_talk (GstMoshiSink * self)
 }
 
 /* --- base class ----------------------------------------------------------- */
-
-static void
-copy_settings (GstMoshiSink * self, GstMoshiSettings * settings)
-{
-  GST_OBJECT_LOCK (self);
-  gst_moshi_settings_copy (settings, &self->settings);
-  GST_OBJECT_UNLOCK (self);
-}
 
 static void
 set_talk (GstMoshiSink * self, GstMoshiTalk * talk, gchar * name)
@@ -180,7 +156,7 @@ join (GstMoshiSink * self)
   self->shift = GST_CLOCK_TIME_NONE;
   self->position = 0;
   g_atomic_int_set (&self->live, FALSE);
-  copy_settings (self, &settings);
+  gst_moshi_control_copy (GST_ELEMENT (self), &self->settings, &settings);
   ret = begin (self, &settings);
   gst_moshi_settings_clear (&settings);
   return ret;
@@ -462,27 +438,14 @@ event (GstBaseSink * sink, GstEvent * event)
 
 /* --- states --------------------------------------------------------------- */
 
-static gboolean
-check_settings (GstMoshiSink * self)
-{
-  g_autoptr (MoshiSessionConfig) config = NULL;
-  g_autoptr (GError) error = NULL;
-  GstMoshiSettings settings;
-
-  copy_settings (self, &settings);
-  if (!gst_moshi_settings_to_config (&settings, TRUE, &config, &error))
-    gst_moshi_error_post (GST_ELEMENT (self), error, 0, 0);
-  gst_moshi_settings_clear (&settings);
-  return config != NULL;
-}
-
 static GstStateChangeReturn
 change_state (GstElement * element, GstStateChange transition)
 {
   GstMoshiSink *self = GST_MOSHI_SINK (element);
   GstStateChangeReturn ret;
 
-  if (transition == GST_STATE_CHANGE_NULL_TO_READY && !check_settings (self))
+  if (transition == GST_STATE_CHANGE_NULL_TO_READY
+      && !gst_moshi_control_check (element, &self->settings))
     return GST_STATE_CHANGE_FAILURE;
   if (transition == GST_STATE_CHANGE_READY_TO_PAUSED && !join (self))
     return GST_STATE_CHANGE_FAILURE;
@@ -511,19 +474,9 @@ set_property (GObject * object, guint id, const GValue * value,
     GParamSpec * pspec)
 {
   GstMoshiSink *self = GST_MOSHI_SINK (object);
-  gboolean ours;
-  gint bitrate, complexity;
 
-  GST_OBJECT_LOCK (self);
-  ours = gst_moshi_settings_set_property (&self->settings, id, value, pspec);
-  bitrate = self->settings.bitrate;
-  complexity = self->settings.complexity;
-  GST_OBJECT_UNLOCK (self);
-
-  if (ours)
-    gst_moshi_input_set_encoder (self->input, bitrate, complexity);
-  else
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  gst_moshi_control_set_property (GST_ELEMENT (self), &self->settings,
+      self->input, NULL, id, value, pspec);
 }
 
 static void
@@ -531,22 +484,9 @@ get_property (GObject * object, guint id, GValue * value, GParamSpec * pspec)
 {
   GstMoshiSink *self = GST_MOSHI_SINK (object);
   g_autoptr (GstMoshiTalk) talk = ref_talk (self);
-  gboolean ours;
 
-  if (id == PROP_STATS) {
-    g_value_take_boxed (value, gst_moshi_stats_new (talk, NULL));
-    return;
-  }
-  if (id == PROP_CONNECTION_STATE) {
-    g_value_set_enum (value, gst_moshi_talk_get_state (talk));
-    return;
-  }
-
-  GST_OBJECT_LOCK (self);
-  ours = gst_moshi_settings_get_property (&self->settings, id, value, pspec);
-  GST_OBJECT_UNLOCK (self);
-  if (!ours)
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  gst_moshi_control_get_property (GST_ELEMENT (self), &self->settings, talk,
+      NULL, id, value, pspec);
 }
 
 static void
@@ -565,18 +505,6 @@ flush_output (GstMoshiSink * self)
   gst_moshi_talk_drop_output (talk);
 }
 
-/* Nobody connected to the signal accepts nothing. */
-static gboolean
-accept_certificate (GstElement * element, GTlsCertificate * certificate,
-    GTlsCertificateFlags errors)
-{
-  gboolean accept = FALSE;
-
-  g_signal_emit (element, signals[SIGNAL_ACCEPT_CERTIFICATE], 0, NULL,
-      certificate, errors, &accept);
-  return accept;
-}
-
 static void
 finalize (GObject * object)
 {
@@ -587,49 +515,6 @@ finalize (GObject * object)
   gst_moshi_talk_unref (self->talk);
   gst_moshi_settings_clear (&self->settings);
   G_OBJECT_CLASS (parent_class)->finalize (object);
-}
-
-static void
-install_signals (GObjectClass * klass)
-{
-  /**
-   * GstMoshiSink::accept-certificate:
-   * @self: the element
-   * @connection: (nullable): always %NULL, libsoup does not hand it out
-   * @certificate: the server's, which did not pass
-   * @errors: what is wrong with it
-   *
-   * As #GstMoshi::accept-certificate.
-   *
-   * Returns: %TRUE to go on all the same
-   */
-  signals[SIGNAL_ACCEPT_CERTIFICATE] =
-      g_signal_new ("accept-certificate", G_TYPE_FROM_CLASS (klass),
-      G_SIGNAL_RUN_LAST, 0, g_signal_accumulator_true_handled, NULL, NULL,
-      G_TYPE_BOOLEAN, 3, G_TYPE_TLS_CONNECTION, G_TYPE_TLS_CERTIFICATE,
-      G_TYPE_TLS_CERTIFICATE_FLAGS);
-
-  /**
-   * GstMoshiSink::restart:
-   * @self: the element
-   *
-   * Begins a new conversation on a new session, without leaving PLAYING.
-   */
-  signals[SIGNAL_RESTART] =
-      g_signal_new_class_handler ("restart", G_TYPE_FROM_CLASS (klass),
-      G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION, G_CALLBACK (restart), NULL, NULL,
-      NULL, G_TYPE_NONE, 0);
-
-  /**
-   * GstMoshiSink::flush-output:
-   * @self: the element
-   *
-   * Drops what Moshi has said and is not yet played.
-   */
-  signals[SIGNAL_FLUSH_OUTPUT] =
-      g_signal_new_class_handler ("flush-output", G_TYPE_FROM_CLASS (klass),
-      G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION, G_CALLBACK (flush_output), NULL,
-      NULL, NULL, G_TYPE_NONE, 0);
 }
 
 static void
@@ -645,10 +530,11 @@ gst_moshi_sink_class_init (GstMoshiSinkClass * klass)
   object_class->finalize = finalize;
   object_class->set_property = set_property;
   object_class->get_property = get_property;
-  gst_moshi_settings_install (object_class, GST_MOSHI_SETTINGS_CONNECTION
-      | GST_MOSHI_SETTINGS_INPUT | GST_MOSHI_SETTINGS_SESSION);
-  gst_moshi_stats_install (object_class, PROP_STATS, PROP_CONNECTION_STATE);
-  install_signals (object_class);
+  gst_moshi_control_install_properties (object_class,
+      GST_MOSHI_SETTINGS_CONNECTION | GST_MOSHI_SETTINGS_INPUT
+      | GST_MOSHI_SETTINGS_SESSION);
+  gst_moshi_control_install_signals (object_class, G_CALLBACK (restart),
+      G_CALLBACK (flush_output));
 
   sink_class->set_caps = set_caps;
   sink_class->unlock = unlock;
@@ -675,5 +561,6 @@ gst_moshi_sink_init (GstMoshiSink * self)
   gst_moshi_settings_init (&self->settings);
   self->talk = gst_moshi_talk_new ();
   self->input = gst_moshi_input_new (GST_ELEMENT (self));
-  self->call = gst_moshi_call_new (GST_ELEMENT (self), accept_certificate);
+  self->call = gst_moshi_call_new (GST_ELEMENT (self),
+      gst_moshi_control_accept_certificate);
 }

@@ -27,11 +27,11 @@
 
 #include "gstmoshisrc.h"
 
+#include "gstmoshicontrol.h"
 #include "gstmoshierror.h"
 #include "gstmoshiformat.h"
 #include "gstmoshioutput.h"
 #include "gstmoshisettings.h"
-#include "gstmoshistats.h"
 #include "gstmoshitalk.h"
 
 GST_DEBUG_CATEGORY_STATIC (moshisrc_debug);
@@ -49,12 +49,6 @@ struct _GstMoshiSrc
   GstMoshiSettings settings;
   GstMoshiTalk *talk;           /* of the session joined, or last joined */
   gchar *joined;                /* its name, from READY to PAUSED until back */
-};
-
-enum
-{
-  PROP_STATS = 1,
-  PROP_CONNECTION_STATE,
 };
 
 #define gst_moshi_src_parent_class parent_class
@@ -160,9 +154,7 @@ start (GstMoshiSrc * self)
   GstMoshiSettings settings;
   GstMoshiTalk *talk;
 
-  GST_OBJECT_LOCK (self);
-  gst_moshi_settings_copy (&settings, &self->settings);
-  GST_OBJECT_UNLOCK (self);
+  gst_moshi_control_copy (GST_ELEMENT (self), &self->settings, &settings);
 
   talk = gst_moshi_talk_join (settings.session, MOSHI_SESSIONS_LISTENS, &error);
   if (talk) {
@@ -239,25 +231,9 @@ set_property (GObject * object, guint id, const GValue * value,
     GParamSpec * pspec)
 {
   GstMoshiSrc *self = GST_MOSHI_SRC (object);
-  MoshiTextUnit unit;
-  gboolean ours;
-  guint latency;
 
-  GST_OBJECT_LOCK (self);
-  ours = gst_moshi_settings_set_property (&self->settings, id, value, pspec);
-  latency = self->settings.latency;
-  unit = self->settings.text_unit;
-  GST_OBJECT_UNLOCK (self);
-
-  if (!ours) {
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-  } else if (g_str_equal (pspec->name, "latency")) {
-    gst_moshi_output_set_latency (self->output, latency);
-    gst_element_post_message (GST_ELEMENT (self),
-        gst_message_new_latency (GST_OBJECT (self)));
-  } else if (g_str_equal (pspec->name, "text-unit")) {
-    gst_moshi_words_set_unit (get_words (self), unit);
-  }
+  gst_moshi_control_set_property (GST_ELEMENT (self), &self->settings, NULL,
+      self->output, id, value, pspec);
 }
 
 static GstMoshiTalk *
@@ -276,22 +252,9 @@ get_property (GObject * object, guint id, GValue * value, GParamSpec * pspec)
 {
   GstMoshiSrc *self = GST_MOSHI_SRC (object);
   g_autoptr (GstMoshiTalk) talk = ref_talk (self);
-  gboolean ours;
 
-  if (id == PROP_STATS) {
-    g_value_take_boxed (value, gst_moshi_stats_new (talk, get_words (self)));
-    return;
-  }
-  if (id == PROP_CONNECTION_STATE) {
-    g_value_set_enum (value, gst_moshi_talk_get_state (talk));
-    return;
-  }
-
-  GST_OBJECT_LOCK (self);
-  ours = gst_moshi_settings_get_property (&self->settings, id, value, pspec);
-  GST_OBJECT_UNLOCK (self);
-  if (!ours)
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  gst_moshi_control_get_property (GST_ELEMENT (self), &self->settings, talk,
+      self->output, id, value, pspec);
 }
 
 static void
@@ -317,9 +280,8 @@ gst_moshi_src_class_init (GstMoshiSrcClass * klass)
   object_class->finalize = finalize;
   object_class->set_property = set_property;
   object_class->get_property = get_property;
-  gst_moshi_settings_install (object_class, GST_MOSHI_SETTINGS_OUTPUT
-      | GST_MOSHI_SETTINGS_SESSION);
-  gst_moshi_stats_install (object_class, PROP_STATS, PROP_CONNECTION_STATE);
+  gst_moshi_control_install_properties (object_class,
+      GST_MOSHI_SETTINGS_OUTPUT | GST_MOSHI_SETTINGS_SESSION);
 
   element_class->change_state = change_state;
   element_class->request_new_pad = request_new_pad;
