@@ -3,10 +3,8 @@
 /* The speaking half
  *
  * Moshi answers frame for frame, so what goes up is a clock as much as it is
- * speech: each sample of the input's timeline is sent exactly once, and where
- * the input has a hole there goes silence. `next` is where the next sample
- * stands on that timeline, counted from `origin`; a buffer that begins later
- * leaves a gap that is filled, one that begins earlier is cut.
+ * speech: each sample of the input's timeline (gstmoshitimeline.c) is sent
+ * exactly once, and where the input has a hole there goes silence.
  *
  * Batch: upstream may run ahead of the answers by GST_MOSHI_WINDOW, then the
  * streaming thread waits. Live: nothing waits; what no session takes is
@@ -21,20 +19,10 @@
 
 #include "gstmoshiframer.h"
 #include "gstmoshipacket.h"
+#include "gstmoshitimeline.h"
 
 GST_DEBUG_CATEGORY_STATIC (moshiinput_debug);
 #define GST_CAT_DEFAULT moshiinput_debug
-
-/* Time stamps may stray this far from the count of samples before they are
- * believed: as GstAudioBaseSink's alignment-threshold. */
-#define ALIGNMENT (40 * GST_MSECOND)
-
-/* A hole in Opus is a lost packet, mostly of 20 ms: half of that is one, more
- * than any jitter of time stamps. */
-#define OPUS_HOLE (10 * GST_MSECOND)
-
-/* With DISCONT they are believed at once, but for rounding. */
-#define ROUNDING (1 * GST_MSECOND)
 
 /* Live: how late a source may be before silence takes its place. Longer than
  * the 100 ms a webrtcdsp or a busy sound card holds back now and then. */
@@ -51,9 +39,6 @@ GST_DEBUG_CATEGORY_STATIC (moshiinput_debug);
 /* Shortest Opus frame, 2.5 ms */
 #define MIN_FRAME_TICKS 120
 
-/* Longest frame of the encoder: 60 ms at 48 kHz */
-#define MAX_FRAME 2880
-
 struct _GstMoshiInput
 {
   gatomicrefcount refs;
@@ -68,19 +53,10 @@ struct _GstMoshiInput
   GstMoshiFramer framer;
   gboolean has_format;
   gboolean opus;                /* packets, sent as they are */
-  GstSegment segment;
+  GstMoshiTimeline timeline;
   guint64 tail;                 /* ticks */
   guint64 drain_timeout;        /* µs */
-
-  gboolean running;             /* origin and next are set */
-  GstClockTime origin;          /* running time of tick 0 */
-  guint64 next;                 /* ticks taken since */
-  guint64 skip;                 /* ticks sent ahead of the input, to be cut */
-  guint64 encoded;              /* ticks of it that have left as packets */
-  guint64 padded;               /* how many of them are no input: a change of
-                                 * caps has added them, or a decoder drops them */
-  guint clipped;                /* Opus: ticks so dropped of the last packet */
-  gboolean primed;              /* Opus: the pre-skip is over */
+  guint64 encoded;              /* ticks of the timeline that left as packets */
   GstClockTime lag;             /* live: how late buffers come by their stamps */
 
   /* Atomic: a change of state must not wait for a streaming thread that waits
@@ -125,7 +101,7 @@ gst_moshi_input_new (GstElement * element)
   self->element = element;
   gst_moshi_framer_init (&self->framer, send_packet, self);
   g_mutex_init (&self->lock);
-  gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  gst_moshi_timeline_reset (&self->timeline);
   return self;
 }
 
@@ -201,12 +177,11 @@ gst_moshi_input_start (GstMoshiInput * self, const GstMoshiSettings * settings)
   self->framer.frame_ticks = gst_moshi_settings_get_frame_duration (settings);
   self->tail = GST_MOSHI_MS_TO_TICKS (settings->tail);
   self->drain_timeout = settings->drain_timeout * G_GUINT64_CONSTANT (1000);
-  self->running = FALSE;
   g_atomic_int_set (&self->playing, FALSE);
   self->has_format = FALSE;
   self->lag = 0;
-  self->next = self->skip = self->padded = self->encoded = 0;
-  gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  self->encoded = 0;
+  gst_moshi_timeline_reset (&self->timeline);
   gst_moshi_framer_clear (&self->framer);
   g_mutex_unlock (&self->lock);
 
@@ -228,97 +203,14 @@ gst_moshi_input_set_encoder (GstMoshiInput * self, gint bitrate,
   gst_moshi_framer_set_encoder (&self->framer, bitrate, complexity);
 }
 
-/* Why the streaming thread stops here, or GST_FLOW_OK. An error of the session
- * is on the bus already: EOS makes upstream stop without adding another. */
-static GstFlowReturn
-check_flow_locked (GstMoshiTalk * talk)
-{
-  if (talk->input_flushing)
-    return GST_FLOW_FLUSHING;
-  if (talk->failed)
-    return GST_FLOW_EOS;
-  return talk->paired ? GST_FLOW_OK : talk->flow;
-}
-
-static GstFlowReturn
-check_flow (GstMoshiTalk * talk)
-{
-  GstFlowReturn ret;
-
-  g_mutex_lock (&talk->lock);
-  ret = check_flow_locked (talk);
-  g_mutex_unlock (&talk->lock);
-  return ret;
-}
-
-/* Two windows: one for the server, which answers what it has been sent, and one
- * for the memory here, where in batch the answers wait to be pushed. */
-static gboolean
-has_room_locked (GstMoshiTalk * talk, guint ticks)
-{
-  const guint64 sent = talk->sent + ticks;
-
-  return talk->ready && talk->session
-      && sent <= talk->received + GST_MOSHI_WINDOW
-      && (talk->live || sent <= talk->pushed + GST_MOSHI_WINDOW);
-}
-
-static void
-count_sent_locked (GstMoshiTalk * talk, guint ticks)
-{
-  talk->sent += ticks;
-  gst_moshi_meter_sent (&talk->meter, talk->sent, g_get_monotonic_time ());
-}
-
-/* Batch: gives a packet to the server, or waits until that is possible. */
-static GstFlowReturn
-send_batch_locked (GstMoshiTalk * talk, GBytes * packet, guint ticks)
-{
-  GstFlowReturn ret;
-
-  while ((ret = check_flow_locked (talk)) == GST_FLOW_OK) {
-    if (!has_room_locked (talk, ticks)) {
-      g_cond_wait (&talk->cond, &talk->lock);
-    } else if (moshi_session_send (talk->session, packet)) {
-      count_sent_locked (talk, ticks);
-      break;
-    } else {
-      /* The session has just ended; the event that says so is on its way. */
-      talk->ready = FALSE;
-    }
-  }
-  return ret;
-}
-
-/* Live: gives a packet to the server, or counts it as gone. */
-static GstFlowReturn
-send_live_locked (GstMoshiTalk * talk, GBytes * packet, guint ticks)
-{
-  if (talk->ready && talk->session
-      && moshi_session_send (talk->session, packet))
-    count_sent_locked (talk, ticks);
-  else
-    talk->unsent += ticks;
-  return check_flow_locked (talk);
-}
-
 static GstFlowReturn
 send_packet (gpointer user_data, GBytes * packet, guint ticks, gboolean loud)
 {
   GstMoshiInput *self = user_data;
-  GstMoshiTalk *talk = self->talk;
-  GstFlowReturn ret;
 
   self->encoded += ticks;
-  g_mutex_lock (&talk->lock);
-  gst_moshi_meter_heard (&talk->meter, loud, ticks,
-      self->origin + gst_moshi_ticks_to_time (self->encoded));
-  if (talk->input_live)
-    ret = send_live_locked (talk, packet, ticks);
-  else
-    ret = send_batch_locked (talk, packet, ticks);
-  g_mutex_unlock (&talk->lock);
-  return ret;
+  return gst_moshi_talk_send (self->talk, packet, ticks, loud,
+      self->timeline.origin + gst_moshi_ticks_to_time (self->encoded));
 }
 
 /* Once an error is on the bus upstream stops without adding another. */
@@ -348,17 +240,6 @@ get_unit (GstMoshiInput * self)
   return gst_moshi_framer_get_unit (&self->framer);
 }
 
-/* What a decoder drops at the end of an Opus stream is sent all the same: ahead
- * of what comes next. */
-static void
-settle_clipped (GstMoshiInput * self)
-{
-  self->skip += self->clipped;
-  self->padded += self->clipped;
-  self->clipped = 0;
-}
-
-/* Whatever was padded is cut from what comes next. */
 static void
 flush_partial (GstMoshiInput * self)
 {
@@ -368,9 +249,7 @@ flush_partial (GstMoshiInput * self)
   gst_moshi_framer_flush (&self->framer, &pad, &error);
   if (error)
     fail_encoding (self, error);
-  self->next += pad;
-  self->skip += pad;
-  self->padded = pad;
+  gst_moshi_timeline_pad (&self->timeline, pad);
 }
 
 /**
@@ -400,7 +279,7 @@ gst_moshi_input_set_caps (GstMoshiInput * self, const GstCaps * caps)
       || !gst_audio_info_is_equal (&info, &self->framer.info)) {
     if (self->has_format && self->framer.fill > 0)
       flush_partial (self);
-    settle_clipped (self);
+    gst_moshi_timeline_settle (&self->timeline);
     gst_moshi_framer_set_info (&self->framer, &info);
     self->opus = opus;
     self->has_format = TRUE;
@@ -418,7 +297,7 @@ void
 gst_moshi_input_set_segment (GstMoshiInput * self, const GstSegment * segment)
 {
   g_mutex_lock (&self->lock);
-  self->segment = *segment;
+  self->timeline.segment = *segment;
   g_mutex_unlock (&self->lock);
 }
 
@@ -428,17 +307,14 @@ begin_run (GstMoshiInput * self, GstClockTime pts, GstClockTime running_time)
 {
   GstMoshiTalk *talk = self->talk;
 
-  self->running = TRUE;
-  self->origin = running_time;
-  self->next = self->skip = self->padded = self->encoded = 0;
-  self->clipped = 0;
-  self->primed = FALSE;
+  gst_moshi_timeline_begin (&self->timeline, running_time);
+  self->encoded = 0;
 
   g_mutex_lock (&talk->lock);
   talk->run++;
   /* The output ends with EOS, and later than the input by the tail: a stop
    * would make sinks clip it. */
-  talk->segment = self->segment;
+  talk->segment = self->timeline.segment;
   talk->segment.stop = talk->segment.duration = GST_CLOCK_TIME_NONE;
   talk->base = pts;
   talk->run_start = talk->sent;
@@ -451,14 +327,6 @@ begin_run (GstMoshiInput * self, GstClockTime pts, GstClockTime running_time)
       GST_TIME_ARGS (pts));
 }
 
-/* Where the input itself stands: `next`, less what was sent and is none */
-static guint64
-get_length (GstMoshiInput * self)
-{
-  self->padded = MIN (self->padded, self->skip);
-  return self->next - self->padded - self->clipped;
-}
-
 /* Tells the listening half how far the input is, and counts what was cut. */
 static void
 report_length (GstMoshiInput * self, guint64 trimmed)
@@ -466,7 +334,7 @@ report_length (GstMoshiInput * self, guint64 trimmed)
   GstMoshiTalk *talk = self->talk;
 
   g_mutex_lock (&talk->lock);
-  talk->run_length = get_length (self);
+  talk->run_length = gst_moshi_timeline_get_length (&self->timeline);
   talk->input_trimmed += trimmed;
   if (!talk->live)
     g_cond_broadcast (&talk->cond);
@@ -508,7 +376,7 @@ static GstFlowReturn
 feed_silence (GstMoshiInput * self, guint64 ticks)
 {
   ticks -= ticks % (self->opus ? MIN_FRAME_TICKS : get_unit (self));
-  self->next += ticks;
+  self->timeline.next += ticks;
   g_mutex_lock (&self->talk->lock);
   self->talk->input_filled += ticks;
   g_mutex_unlock (&self->talk->lock);
@@ -520,41 +388,12 @@ feed_silence (GstMoshiInput * self, guint64 ticks)
   return feed (self, NULL, ticks / get_unit (self));
 }
 
-/* How far, in ticks, a time stands from where the next sample is expected;
- * 0 if the difference is to be ignored. */
-static gint64
-find_gap (GstMoshiInput * self, GstClockTime running_time, gboolean discont)
-{
-  GstClockTimeDiff diff;
-  GstClockTime expected, tolerance;
-
-  if (!GST_CLOCK_TIME_IS_VALID (running_time) || self->segment.rate != 1.0)
-    return 0;
-
-  expected = self->origin + gst_moshi_ticks_to_time (self->next - self->skip);
-  diff = GST_CLOCK_DIFF (expected, running_time);
-  tolerance = discont ? ROUNDING : self->opus && diff > 0 ? OPUS_HOLE :
-      ALIGNMENT;
-  if ((GstClockTime) ABS (diff) < tolerance)
-    return 0;
-  return diff > 0 ? (gint64) gst_moshi_time_to_ticks (diff)
-      : -(gint64) gst_moshi_time_to_ticks (-diff);
-}
-
 /* Lets the next sample stand at the time given, nothing filled nor cut. */
 static void
 follow (GstMoshiInput * self, GstClockTime running_time)
 {
-  const GstClockTime next = gst_moshi_ticks_to_time (self->next);
-
-  self->skip = self->padded = 0;
-  if (running_time >= next) {
-    self->origin = running_time - next;
-  } else {
-    /* The count begins anew: the talk's own positions do not depend on it. */
-    self->origin = running_time;
-    self->next = self->encoded = 0;
-  }
+  gst_moshi_timeline_follow (&self->timeline, running_time);
+  self->encoded = MIN (self->encoded, self->timeline.next);
 }
 
 static GstClockTime
@@ -590,7 +429,9 @@ learn_lag (GstMoshiInput * self, GstClockTime end)
 static GstFlowReturn
 align (GstMoshiInput * self, GstClockTime running_time, gboolean discont)
 {
-  gint64 gap = find_gap (self, running_time, discont);
+  gint64 gap = gst_moshi_timeline_find_gap (&self->timeline, running_time,
+      discont, self->opus);
+  guint64 silence;
 
   if (gap == 0)
     return GST_FLOW_OK;
@@ -608,13 +449,8 @@ align (GstMoshiInput * self, GstClockTime running_time, gboolean discont)
     return GST_FLOW_OK;
   }
 
-  /* What was sent ahead stands in for the first part of the gap. */
-  gap -= (gint64) self->skip;
-  self->skip = 0;
-  if (gap > 0)
-    return feed_silence (self, gap);
-  self->skip = -gap;
-  return GST_FLOW_OK;
+  silence = gst_moshi_timeline_take_gap (&self->timeline, gap);
+  return silence > 0 ? feed_silence (self, silence) : GST_FLOW_OK;
 }
 
 /* Takes the samples of a buffer, but for those whose time was sent already. */
@@ -634,10 +470,8 @@ feed_buffer (GstMoshiInput * self, GstBuffer * buffer)
   }
 
   n_frames = map.size / bpf;
-  cut = MIN (n_frames, self->skip / unit);
+  cut = gst_moshi_timeline_take_samples (&self->timeline, n_frames, unit);
   n_frames -= cut;
-  self->skip -= cut * unit;
-  self->next += n_frames * unit;
   report_length (self, cut * unit);
   if (n_frames > 0)
     ret = feed (self, map.data + cut * bpf, n_frames);
@@ -646,21 +480,7 @@ feed_buffer (GstMoshiInput * self, GstBuffer * buffer)
   return ret;
 }
 
-/* What a decoder drops the server gets as all else, but it does not count. */
-static void
-count_packet (GstMoshiInput * self, const GstMoshiPacket * packet)
-{
-  self->next += packet->ticks;
-  self->clipped = packet->clipped;
-  if (!self->primed) {
-    self->primed = self->clipped == 0;
-    settle_clipped (self);
-  }
-  report_length (self, 0);
-}
-
-/* Sends a packet as it is, unless its time was sent already. One that was sent
- * in part goes whole, and the next gap makes up for it. What is no packet is
+/* Sends a packet as it is, unless its time was sent already. What is no packet is
  * left out: its time becomes silence by the next one's time stamp. */
 static GstFlowReturn
 feed_opus_buffer (GstMoshiInput * self, GstBuffer * buffer)
@@ -673,12 +493,12 @@ feed_opus_buffer (GstMoshiInput * self, GstBuffer * buffer)
           " bytes", gst_buffer_get_size (buffer));
     return GST_FLOW_OK;
   }
-  if (self->skip >= self->padded + packet.ticks) {
-    self->skip -= packet.ticks;
+  if (!gst_moshi_timeline_take_packet (&self->timeline, packet.ticks,
+          packet.clipped)) {
     report_length (self, packet.ticks);
     return GST_FLOW_OK;
   }
-  count_packet (self, &packet);
+  report_length (self, 0);
   return send_packet (self, packet.bytes, packet.ticks, FALSE);
 }
 
@@ -692,13 +512,14 @@ take_buffer (GstMoshiInput * self, GstBuffer * buffer)
   if (!self->has_format)
     return GST_FLOW_NOT_NEGOTIATED;
 
-  running_time = gst_segment_to_running_time (&self->segment, GST_FORMAT_TIME,
+  running_time =
+      gst_segment_to_running_time (&self->timeline.segment, GST_FORMAT_TIME,
       pts);
-  if (!self->running) {
+  if (!self->timeline.running) {
     if (!GST_CLOCK_TIME_IS_VALID (pts))
-      pts = self->segment.start;
+      pts = self->timeline.segment.start;
     if (!GST_CLOCK_TIME_IS_VALID (running_time))
-      running_time = gst_segment_to_running_time (&self->segment,
+      running_time = gst_segment_to_running_time (&self->timeline.segment,
           GST_FORMAT_TIME, pts);
     begin_run (self, pts, running_time);
   }
@@ -726,7 +547,7 @@ take_buffer (GstMoshiInput * self, GstBuffer * buffer)
 GstFlowReturn
 gst_moshi_input_chain (GstMoshiInput * self, GstBuffer * buffer)
 {
-  GstFlowReturn ret = check_flow (self->talk);
+  GstFlowReturn ret = gst_moshi_talk_check_flow (self->talk);
 
   if (ret != GST_FLOW_OK) {
     gst_buffer_unref (buffer);
@@ -735,11 +556,11 @@ gst_moshi_input_chain (GstMoshiInput * self, GstBuffer * buffer)
 
   g_mutex_lock (&self->lock);
   if (self->has_format && !self->opus && GST_BUFFER_PTS_IS_VALID (buffer))
-    buffer = gst_audio_buffer_clip (buffer, &self->segment,
+    buffer = gst_audio_buffer_clip (buffer, &self->timeline.segment,
         GST_AUDIO_INFO_RATE (&self->framer.info),
         GST_AUDIO_INFO_BPF (&self->framer.info));
   if (buffer && !(self->opus
-          && gst_moshi_packet_is_before (buffer, self->segment.start)))
+          && gst_moshi_packet_is_before (buffer, self->timeline.segment.start)))
     ret = take_buffer (self, buffer);
   g_mutex_unlock (&self->lock);
 
@@ -771,7 +592,7 @@ GstFlowReturn
 gst_moshi_input_gap (GstMoshiInput * self, GstClockTime pts,
     GstClockTime duration)
 {
-  GstFlowReturn ret = check_flow (self->talk);
+  GstFlowReturn ret = gst_moshi_talk_check_flow (self->talk);
   GstClockTime end;
 
   if (ret != GST_FLOW_OK || !GST_CLOCK_TIME_IS_VALID (pts)
@@ -779,17 +600,18 @@ gst_moshi_input_gap (GstMoshiInput * self, GstClockTime pts,
     return ret;
 
   g_mutex_lock (&self->lock);
-  end = gst_segment_to_running_time (&self->segment, GST_FORMAT_TIME,
+  end = gst_segment_to_running_time (&self->timeline.segment, GST_FORMAT_TIME,
       pts + duration);
   if (is_live (self) && GST_CLOCK_TIME_IS_VALID (end))
     end = MIN (end, get_horizon (self));
   if (self->has_format && GST_CLOCK_TIME_IS_VALID (end)) {
-    if (!self->running)
-      begin_run (self, pts, gst_segment_to_running_time (&self->segment,
-              GST_FORMAT_TIME, pts));
+    if (!self->timeline.running)
+      begin_run (self, pts,
+          gst_segment_to_running_time (&self->timeline.segment, GST_FORMAT_TIME,
+              pts));
     ret = align (self, end, TRUE);
     /* A gap that ends in what was sent already cuts nothing. */
-    self->skip = 0;
+    self->timeline.skip = 0;
     report_length (self, 0);
   }
   g_mutex_unlock (&self->lock);
@@ -800,7 +622,8 @@ gst_moshi_input_gap (GstMoshiInput * self, GstClockTime pts,
 static GstFlowReturn
 finish_batch (GstMoshiInput * self)
 {
-  const guint64 end = get_length (self) + self->tail;
+  const guint64 end =
+      gst_moshi_timeline_get_length (&self->timeline) + self->tail;
   GstMoshiTalk *talk = self->talk;
   guint64 n_frames = (self->tail + FLUSH_TICKS) / get_unit (self);
 
@@ -824,7 +647,8 @@ begin_paired_tail (GstMoshiInput * self)
   GstClockTime now = gst_element_get_current_running_time (self->element);
 
   g_mutex_lock (&self->lock);
-  if (self->running && !is_live (self) && GST_CLOCK_TIME_IS_VALID (now))
+  if (self->timeline.running && !is_live (self)
+      && GST_CLOCK_TIME_IS_VALID (now))
     follow (self, now);
   g_mutex_unlock (&self->lock);
   gst_moshi_talk_set_input_live (self->talk, TRUE);
@@ -852,9 +676,9 @@ gst_moshi_input_eos (GstMoshiInput * self)
   live = is_live (self);
 
   g_mutex_lock (&self->lock);
-  if (!live && self->running)
+  if (!live && self->timeline.running)
     ret = finish_batch (self);
-  self->running = self->running && live;
+  self->timeline.running = self->timeline.running && live;
   g_mutex_unlock (&self->lock);
 
   g_mutex_lock (&talk->lock);
@@ -909,10 +733,8 @@ void
 gst_moshi_input_flush (GstMoshiInput * self)
 {
   g_mutex_lock (&self->lock);
-  self->running = FALSE;
+  gst_moshi_timeline_reset (&self->timeline);
   gst_moshi_framer_clear (&self->framer);
-  self->skip = 0;
-  gst_segment_init (&self->segment, GST_FORMAT_TIME);
   g_mutex_unlock (&self->lock);
 
   gst_moshi_talk_flush_run (self->talk);
@@ -944,7 +766,7 @@ get_rest_locked (GstMoshiTalk * talk)
 static GstClockTime
 get_due (GstMoshiInput * self, GstClockTime now)
 {
-  const GstClockTime at = self->origin + gst_moshi_ticks_to_time (self->next);
+  const GstClockTime at = gst_moshi_timeline_get_time (&self->timeline);
   GstMoshiTalk *talk = self->talk;
   GstClockTime late, rest;
   gboolean eos;
@@ -967,9 +789,9 @@ fill_until (GstMoshiInput * self, GstClockTime due)
   GstClockTime at;
 
   ensure_format (self);
-  if (!self->running)
+  if (!self->timeline.running)
     begin_run (self, 0, due);
-  at = self->origin + gst_moshi_ticks_to_time (self->next);
+  at = gst_moshi_timeline_get_time (&self->timeline);
   if (at < due)
     feed_silence (self, gst_moshi_time_to_ticks (due - at));
 }

@@ -463,6 +463,118 @@ gst_moshi_talk_has_failed (GstMoshiTalk * self)
   return failed;
 }
 
+/* Why the streaming thread stops here, or GST_FLOW_OK. An error of the session
+ * is on the bus already: EOS makes upstream stop without adding another. */
+static GstFlowReturn
+check_flow_locked (GstMoshiTalk * self)
+{
+  if (self->input_flushing)
+    return GST_FLOW_FLUSHING;
+  if (self->failed)
+    return GST_FLOW_EOS;
+  return self->paired ? GST_FLOW_OK : self->flow;
+}
+
+/**
+ * gst_moshi_talk_check_flow:
+ * @self: a talk
+ *
+ * Any thread.
+ *
+ * Returns: what the input is to return upstream: %GST_FLOW_EOS once the
+ *     conversation has failed (the error is on the bus), else what the last push
+ *     gave
+ */
+GstFlowReturn
+gst_moshi_talk_check_flow (GstMoshiTalk * self)
+{
+  GstFlowReturn ret;
+
+  g_mutex_lock (&self->lock);
+  ret = check_flow_locked (self);
+  g_mutex_unlock (&self->lock);
+  return ret;
+}
+
+/* Two windows: one for the server, which answers what it has been sent, and one
+ * for the memory here, where in batch the answers wait to be pushed. */
+static gboolean
+is_window_open_locked (GstMoshiTalk * self, guint ticks)
+{
+  const guint64 sent = self->sent + ticks;
+
+  return self->ready && self->session
+      && sent <= self->received + GST_MOSHI_WINDOW
+      && (self->live || sent <= self->pushed + GST_MOSHI_WINDOW);
+}
+
+static void
+count_sent_locked (GstMoshiTalk * self, guint ticks)
+{
+  self->sent += ticks;
+  gst_moshi_meter_sent (&self->meter, self->sent, g_get_monotonic_time ());
+}
+
+/* Batch: gives a packet to the server, or waits until that is possible. */
+static GstFlowReturn
+send_batch_locked (GstMoshiTalk * self, GBytes * packet, guint ticks)
+{
+  GstFlowReturn ret;
+
+  while ((ret = check_flow_locked (self)) == GST_FLOW_OK) {
+    if (!is_window_open_locked (self, ticks)) {
+      g_cond_wait (&self->cond, &self->lock);
+    } else if (moshi_session_send (self->session, packet)) {
+      count_sent_locked (self, ticks);
+      break;
+    } else {
+      /* The session has just ended; the event that says so is on its way. */
+      self->ready = FALSE;
+    }
+  }
+  return ret;
+}
+
+/* Live: gives a packet to the server, or counts it as gone. */
+static GstFlowReturn
+send_live_locked (GstMoshiTalk * self, GBytes * packet, guint ticks)
+{
+  if (self->ready && self->session
+      && moshi_session_send (self->session, packet))
+    count_sent_locked (self, ticks);
+  else
+    self->unsent += ticks;
+  return check_flow_locked (self);
+}
+
+/**
+ * gst_moshi_talk_send:
+ * @self: a talk
+ * @packet: (transfer none): one Opus packet
+ * @ticks: its duration
+ * @loud: whether there is speech in it
+ * @end: running time of its end
+ *
+ * Streaming thread; live also the pushing task, which keeps the server fed.
+ *
+ * Returns: as gst_moshi_talk_check_flow()
+ */
+GstFlowReturn
+gst_moshi_talk_send (GstMoshiTalk * self, GBytes * packet, guint ticks,
+    gboolean loud, GstClockTime end)
+{
+  GstFlowReturn ret;
+
+  g_mutex_lock (&self->lock);
+  gst_moshi_meter_heard (&self->meter, loud, ticks, end);
+  if (self->input_live)
+    ret = send_live_locked (self, packet, ticks);
+  else
+    ret = send_batch_locked (self, packet, ticks);
+  g_mutex_unlock (&self->lock);
+  return ret;
+}
+
 /**
  * gst_moshi_talk_wait_room:
  * @self: a talk of a pair

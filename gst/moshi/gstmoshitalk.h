@@ -168,6 +168,9 @@ void gst_moshi_talk_drop_output (GstMoshiTalk * self);
 void gst_moshi_talk_restart (GstMoshiTalk * self);
 void gst_moshi_talk_fail (GstMoshiTalk * self);
 gboolean gst_moshi_talk_has_failed (GstMoshiTalk * self);
+GstFlowReturn gst_moshi_talk_check_flow (GstMoshiTalk * self);
+GstFlowReturn gst_moshi_talk_send (GstMoshiTalk * self, GBytes * packet,
+    guint ticks, gboolean loud, GstClockTime end);
 gboolean gst_moshi_talk_wait_room (GstMoshiTalk * self, gboolean * waited);
 gboolean gst_moshi_talk_close (GstMoshiTalk * self);
 
