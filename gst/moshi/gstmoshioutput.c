@@ -565,12 +565,17 @@ pushes (const GstMoshiStep * step)
 static GstFlowReturn
 take_step (GstMoshiOutput * self, const GstMoshiStep * step)
 {
+  const gboolean format_known = self->schedule.unit != 0;
   GstFlowReturn ret = GST_FLOW_OK;
 
   if (pushes (step))
     ret = prepare (self);
   if (ret != GST_FLOW_OK)
     return ret;
+  /* The format may have rounded model-delay: to be chosen anew. */
+  if (step->kind == GST_MOSHI_STEP_SILENCE && !self->talk->live
+      && !format_known)
+    return GST_FLOW_OK;
 
   switch (step->kind) {
     case GST_MOSHI_STEP_RUN:
