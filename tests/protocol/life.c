@@ -490,6 +490,49 @@ test_idle_then_drain (void)
   g_assert_cmpint (moshi_life_get_deadline (life), ==, T0 + 300 * MS);
 }
 
+/* So far into a session a server that falls silent has come to its limit, and is
+ * not listened for as long as it might be otherwise. */
+static void
+test_limit (void)
+{
+  MoshiLifeConfig config = defaults;
+  g_autoptr (MoshiLife) life = NULL;
+  guint i;
+
+  config.idle_timeout = 10000;
+  life = bring ("ready", &config);
+  for (i = 0; i < 3894; i++) {
+    moshi_life_fed (life, FRAME, T0);
+    moshi_life_heard (life, FRAME, T0);
+  }
+  moshi_life_fed (life, 5 * FRAME, T0);
+  g_assert_cmpint (moshi_life_get_deadline (life), ==, T0 + 10000 * MS);
+  moshi_life_heard (life, 5 * FRAME, T0);
+  moshi_life_fed (life, 5 * FRAME, T0);
+  g_assert_cmpint (moshi_life_get_deadline (life), ==, T0 + 2000 * MS);
+  assert_step (life, TIMER, T0 + 2000 * MS, ABORT, "lost");
+  g_assert_cmpint (moshi_life_get_reason (life), ==, MOSHI_LIFE_REASON_LIMIT);
+}
+
+/* A shorter idle time-out stays as it is, and none stays none. */
+static void
+test_limit_is_no_longer (void)
+{
+  static const guint timeouts[] = { 300, 0 };
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (timeouts); i++) {
+    MoshiLifeConfig config = defaults;
+    g_autoptr (MoshiLife) life = NULL;
+
+    config.idle_timeout = timeouts[i];
+    life = bring ("ready", &config);
+    moshi_life_fed (life, 4000 * FRAME, T0);
+    g_assert_cmpint (moshi_life_get_deadline (life), ==,
+        timeouts[i] ? T0 + timeouts[i] * MS : -1);
+  }
+}
+
 /* Nobody is fed outside a session. */
 static void
 test_fed_elsewhere (void)
@@ -690,6 +733,8 @@ main (int argc, char **argv)
   g_test_add_func ("/life/idle-owing", test_idle_owing);
   g_test_add_func ("/life/idle-while-draining", test_idle_while_draining);
   g_test_add_func ("/life/idle-then-drain", test_idle_then_drain);
+  g_test_add_func ("/life/limit", test_limit);
+  g_test_add_func ("/life/limit-is-no-longer", test_limit_is_no_longer);
   g_test_add_func ("/life/fed-elsewhere", test_fed_elsewhere);
   g_test_add_func ("/life/early-drain", test_early_drain);
   g_test_add_func ("/life/restart", test_restart);

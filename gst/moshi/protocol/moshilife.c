@@ -68,6 +68,7 @@ struct _MoshiLife
   guint64 fed;                  /* 48 kHz samples since the last message */
   guint fed_next;               /* what the FED being handled stands for */
   guint64 owed;                 /* 48 kHz samples sent and not answered */
+  guint64 taken;                /* 48 kHz samples sent in this session */
   guint64 heard_next;           /* what the MESSAGE being handled answers */
   gboolean answered;            /* a message came after audio was sent */
 };
@@ -116,10 +117,27 @@ start (MoshiLife * self, gint64 now, guint32 random)
 {
   self->sessions++;
   self->ready_since = now;
-  self->fed = self->owed = 0;
+  self->fed = self->owed = self->taken = 0;
   self->answered = FALSE;
   enter (self, self->drain ? PHASE_DRAINING : PHASE_READY, -1);
   return MOSHI_LIFE_DO_START;
+}
+
+static gboolean
+is_near_limit (MoshiLife * self)
+{
+  return self->taken >= MOSHI_LIFE_NEAR_LIMIT;
+}
+
+/* When a server that is being fed has been silent for too long */
+static gint64
+get_idle_deadline (MoshiLife * self, gint64 now)
+{
+  guint ms = self->config.idle_timeout;
+
+  if (ms > MOSHI_LIFE_LIMIT_TIMEOUT && is_near_limit (self))
+    ms = MOSHI_LIFE_LIMIT_TIMEOUT;
+  return deadline_after (now, ms);
 }
 
 static MoshiLifeAction
@@ -129,8 +147,9 @@ feed (MoshiLife * self, gint64 now, guint32 random)
 
   self->fed += self->fed_next;
   self->owed += self->fed_next;
+  self->taken += self->fed_next;
   if (!enough && self->fed >= FED_ENOUGH)
-    self->deadline = deadline_after (now, self->config.idle_timeout);
+    self->deadline = get_idle_deadline (self, now);
   return MOSHI_LIFE_DO_NOTHING;
 }
 
@@ -145,7 +164,7 @@ hear (MoshiLife * self, gint64 now, guint32 random)
   self->fed = 0;
   self->owed -= MIN (self->owed, self->heard_next);
   self->deadline = self->owed < OWED_TOO_MUCH ? -1
-      : deadline_after (now, self->config.idle_timeout);
+      : get_idle_deadline (self, now);
   return MOSHI_LIFE_DO_NOTHING;
 }
 
@@ -257,7 +276,8 @@ time_out_handshake (MoshiLife * self, gint64 now, guint32 random)
 static MoshiLifeAction
 time_out_ready (MoshiLife * self, gint64 now, guint32 random)
 {
-  self->reason = MOSHI_LIFE_REASON_IDLE_TIMEOUT;
+  self->reason = is_near_limit (self) ? MOSHI_LIFE_REASON_LIMIT
+      : MOSHI_LIFE_REASON_IDLE_TIMEOUT;
   return lose (self, now, random);
 }
 

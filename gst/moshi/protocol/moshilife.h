@@ -85,7 +85,24 @@ typedef enum
   MOSHI_LIFE_REASON_HANDSHAKE_TIMEOUT,
   MOSHI_LIFE_REASON_IDLE_TIMEOUT,
   MOSHI_LIFE_REASON_CLOSE_TIMEOUT,
+  MOSHI_LIFE_REASON_LIMIT,
 } MoshiLifeReason;
+
+/**
+ * MOSHI_LIFE_NEAR_LIMIT:
+ *
+ * Input, in samples at 48 kHz, after which a server that says no more has come
+ * to its limit: 3,900 steps of 80 ms. The context of Moshi is 4,096.
+ */
+#define MOSHI_LIFE_NEAR_LIMIT G_GUINT64_CONSTANT (14976000)
+
+/**
+ * MOSHI_LIFE_LIMIT_TIMEOUT:
+ *
+ * How long such a server is listened for, in ms, if the idle time-out is not
+ * shorter.
+ */
+#define MOSHI_LIFE_LIMIT_TIMEOUT 2000
 
 /**
  * MoshiLifeConfig:

@@ -41,6 +41,7 @@ emit_state (MoshiSession * self)
     return;
   self->state = state;
   event.color = MOSHI_MESSAGE_NO_COLOR;
+  event.greeting = moshi_receiver_get_greeting (self->receiver);
   emit (self, &event);
 }
 
@@ -151,6 +152,11 @@ explain_time_out (MoshiSession * self)
           "%s was given audio but has been silent for %u ms; its session "
           "limit may have been reached, or it has failed.", host,
           life->idle_timeout);
+      break;
+    case MOSHI_LIFE_REASON_LIMIT:
+      error = g_error_new (MOSHI_ERROR, MOSHI_ERROR_LOST,
+          "%s has fallen silent as it does at the limit of a session; set "
+          "session-limit a little lower to change over in time.", host);
       break;
     default:
       return;

@@ -10,6 +10,9 @@
 /* Most of a server's error message that is shown, in characters. */
 #define MAX_SERVER_ERROR 1000
 
+/* Bytes of a handshake that tells the versions of protocol and model. */
+#define HANDSHAKE_VERSIONS 8
+
 /* What is warned of, each at most once a second. */
 typedef enum
 {
@@ -28,6 +31,8 @@ struct _MoshiReceiver
   gpointer user_data;
   MoshiOggReader *reader;
   gboolean ready;
+  gboolean has_metadata;        /* came on this connection */
+  gboolean has_versions;        /* in the handshake */
   gint64 warned[N_WARNINGS];    /* µs, 0 for never */
   guint barren;                 /* audio messages in a row without a packet */
   gint64 barren_since;          /* µs, when the first of them came */
@@ -81,7 +86,7 @@ moshi_receiver_start (MoshiReceiver * self)
   self->skipped = stats.skipped_bytes;
   self->holes = stats.holes;
   self->barren = 0;
-  self->ready = FALSE;
+  self->ready = self->has_metadata = self->has_versions = FALSE;
 }
 
 /**
@@ -302,6 +307,7 @@ moshi_receiver_take (MoshiReceiver * self, GBytes * bytes, gboolean is_text,
   }
   switch (message.kind) {
     case MOSHI_MESSAGE_HANDSHAKE:
+      self->has_versions = message.size >= HANDSHAKE_VERSIONS;
       return MOSHI_RECEIVER_HANDSHAKE;
     case MOSHI_MESSAGE_AUDIO:
       return take_audio (self, &message, now, error);
@@ -309,6 +315,7 @@ moshi_receiver_take (MoshiReceiver * self, GBytes * bytes, gboolean is_text,
     case MOSHI_MESSAGE_COLORED_TEXT:
       return take_text (self, bytes, &message, now);
     case MOSHI_MESSAGE_METADATA:
+      self->has_metadata = TRUE;
       return take_metadata (self, bytes, &message, now);
     case MOSHI_MESSAGE_ERROR:
       return take_server_error (&message, error);
@@ -328,4 +335,18 @@ guint
 moshi_receiver_get_barren (MoshiReceiver * self)
 {
   return self->barren;
+}
+
+/**
+ * moshi_receiver_get_greeting:
+ * @self: a receiver
+ *
+ * Returns: how the server has begun on this connection
+ */
+MoshiGreeting
+moshi_receiver_get_greeting (MoshiReceiver * self)
+{
+  if (!self->has_versions)
+    return MOSHI_GREETING_PLAIN;
+  return self->has_metadata ? MOSHI_GREETING_METADATA : MOSHI_GREETING_VERSIONS;
 }

@@ -67,5 +67,6 @@ MoshiReceiverResult moshi_receiver_take (MoshiReceiver * self, GBytes * bytes,
     gboolean is_text, gint64 now, GError ** error);
 guint64 moshi_receiver_get_samples (MoshiReceiver * self);
 guint moshi_receiver_get_barren (MoshiReceiver * self);
+MoshiGreeting moshi_receiver_get_greeting (MoshiReceiver * self);
 
 G_END_DECLS

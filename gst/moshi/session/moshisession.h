@@ -5,6 +5,7 @@
 
 #include "../protocol/moshierror.h"
 #include "../protocol/moshilife.h"
+#include "../protocol/moshirenewal.h"
 
 G_BEGIN_DECLS
 
@@ -82,6 +83,7 @@ typedef enum
  * Lives for the call of the callback alone; take references to what is kept.
  * @http_status and @close_code go with @error, 0 where there is none.
  * @time is g_get_monotonic_time() when the message was taken off the socket.
+ * @greeting goes with READY: how the server began.
  */
 typedef struct
 {
@@ -95,6 +97,7 @@ typedef struct
   guint http_status;
   guint close_code;
   gint64 time;
+  MoshiGreeting greeting;
 } MoshiSessionEvent;
 
 typedef struct _MoshiSession MoshiSession;
