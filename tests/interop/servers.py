@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -169,7 +170,9 @@ class Rust(Server):
         return json.loads((self.model / "config.json").read_text())["text_card"]
 
     def version(self):
-        return f"{self.crate} 0.6.4 (crates.io)"
+        """What cargo says that it installed."""
+        installed = (self.cache / "rust/.crates.toml").read_text()
+        return re.search(rf'^"({self.crate} \S+) ', installed, re.M).group(1)
 
 
 class Backend(Rust):
