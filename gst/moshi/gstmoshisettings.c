@@ -201,7 +201,8 @@ static const Row rows[] = {
   {KIND_UINT, AT (OUTPUT, PLAYING, "latency", latency),
     "Margin of live output for the network's jitter, in ms", MS (60)},
   {KIND_ENUM, AT (OUTPUT, PLAYING, "text-unit", text_unit),
-    "What one text buffer holds",
+    "What one text buffer holds. A sentence ends at . ! ? or their like, or "
+    "where nothing is said for 1.5 s; see docs/text.md",
     MOSHI_TEXT_WORD, .get_type = gst_moshi_text_unit_get_type},
   {KIND_UINT, AT (BATCH, READY, "model-delay", model_delay),
     "Where the answer stands against the input when the input is not live, "
@@ -267,7 +268,8 @@ DEFINE_ENUM (GstMoshiFrameSize, gst_moshi_frame_size,
 DEFINE_ENUM (GstMoshiTextUnit, gst_moshi_text_unit,
     {MOSHI_TEXT_TOKEN, "Each piece as soon as it is whole characters", "token"},
     {MOSHI_TEXT_WORD, "A word with its punctuation", "word"},
-    {MOSHI_TEXT_SENTENCE, "Up to a sentence's end or a pause", "sentence"})
+    {MOSHI_TEXT_SENTENCE, "Up to a stop (. ! ? or their like), or a pause of 1.5 s",
+        "sentence"})
 
 /**
  * gst_moshi_connection_state_get_type:

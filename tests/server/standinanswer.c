@@ -297,14 +297,37 @@ standin_send_headers (StandinSession * self)
   g_byte_array_unref (pages);
 }
 
+/* The tokens of a word stand in steps one behind the other; words may stand
+ * apart. */
+static gboolean
+is_piece_due (StandinSession * self, const gchar * piece)
+{
+  if (self->next_piece > 0 && *piece != ' ')
+    return TRUE;
+  return self->frames % self->server->config.text_every == 0;
+}
+
+/* A word behind a pad has no space where a server decodes it on its own. */
+static gboolean
+is_bare (StandinSession * self, const gchar * piece)
+{
+  return self->faults->bare_words && !self->flavour->fallback_literal
+      && *piece == ' ' && self->next_piece > 0 && self->frames > self->said + 1;
+}
+
 static void
 queue_piece (StandinSession * self)
 {
-  if (self->pieces == NULL || self->next_piece >= self->pieces->len
-      || self->frames % self->server->config.text_every != 0)
+  const gchar *piece;
+
+  if (self->pieces == NULL || self->next_piece >= self->pieces->len)
+    return;
+  piece = g_ptr_array_index (self->pieces, self->next_piece);
+  if (!is_piece_due (self, piece))
     return;
   g_queue_push_tail (&self->words,
-      g_strdup (g_ptr_array_index (self->pieces, self->next_piece)));
+      g_strdup (is_bare (self, piece) ? piece + 1 : piece));
+  self->said = self->frames;
   self->next_piece++;
 }
 

@@ -56,6 +56,9 @@ static const Fault table[] = {
       AT (ping_flood), 20, NONE, 0, 1, 10000},
   {"never-read", NULL, "read nothing after the handshake",
       FLAG (never_read)},
+  {"bare-words", NULL, "Rust flavours: a word apart from the one before it "
+        "lacks its space, as behind a pad without an end-of-pad",
+      FLAG (bare_words)},
   {"stall", "AT:FRAMES", "at frame AT hold FRAMES frames back, then burst",
       AT (stall_at), 0, AT (stall_for), 10, ANY},
 };

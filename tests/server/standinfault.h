@@ -29,6 +29,7 @@ typedef struct
   gboolean unknown_kinds;
   guint giant_message;          /* bytes, 0: none */
   guint ping_flood;             /* pings a frame */
+  gboolean bare_words;
   gboolean never_read;
   guint stall_at;
   guint stall_for;              /* frames */

@@ -70,6 +70,7 @@ struct _StandinSession
   guint frames;                 /* answered */
   GPtrArray *pieces;            /* of --text */
   guint next_piece;
+  guint said;                   /* the frame of the last piece */
   GQueue words;                 /* pieces due */
 
   gboolean stalling;

@@ -323,6 +323,35 @@ test_stall (void)
   finish (&talk);
 }
 
+/* The servers that decode lose the spaces of words that stand apart. */
+static void
+check_bare_words (MoshiStandinFlavour flavour, const gchar * expected)
+{
+  g_autoptr (GString) all = g_string_new (NULL);
+  static const gchar *const faults[] = { "bare-words", NULL };
+  TestTalk talk;
+  guint i;
+
+  test_talk_set_up (&talk, flavour, MOSHI_STANDIN_SILENCE);
+  talk.config.faults = faults;
+  talk.config.text = "one twothree four";
+  test_talk_converse (&talk, 24000, 1);
+  test_client_send_audio (talk.client, 20 * 80, 40);
+  test_client_wait_texts (talk.client, 4);
+  for (i = 0; i < 4; i++)
+    g_string_append_printf (all, "[%s]",
+        (gchar *) g_ptr_array_index (talk.answer->texts, i));
+  g_assert_cmpstr (all->str, ==, expected);
+  finish (&talk);
+}
+
+static void
+test_bare_words (void)
+{
+  check_bare_words (MOSHI_STANDIN_KYUTAI_RS, "[ one][twoth][ree][four]");
+  check_bare_words (MOSHI_STANDIN_KYUTAI_PY, "[ one][ twoth][ree][ four]");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -338,6 +367,7 @@ main (int argc, char **argv)
   g_test_add_func ("/standin/fault/chunks", test_chunks);
   g_test_add_func ("/standin/fault/odd-messages", test_odd_messages);
   g_test_add_func ("/standin/fault/never-read", test_never_read);
+  g_test_add_func ("/standin/fault/bare-words", test_bare_words);
   g_test_add_func ("/standin/fault/stall", test_stall);
   return g_test_run ();
 }

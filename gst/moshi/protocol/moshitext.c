@@ -42,12 +42,28 @@
  *
  * What was cut without a space (by a pause, by MAX_WORD) and goes on without
  * one is glued together again in a sentence, and counts as one word.
+ *
+ * Where a sentence ends
+ *
+ * Behind the word that ends in one of the stops of many writings (is_stop()),
+ * quotation marks and brackets after it included; SENTENCE_PAUSE after the last
+ * piece, whatever it was; and where it gets too long to be read: MAX_SENTENCE
+ * characters, MAX_SENTENCE_TIME. A word is judged as soon as it is whole, so a
+ * sentence is not kept waiting for what follows, and the policy where `.` is
+ * ambiguous is to take it for an end unless the word itself says otherwise:
+ * initials and what is spelled like them (`J.`, `U.S.`, `e.g.`), and the
+ * abbreviations of is_abbreviation(), which always stand before something. A
+ * stop within a word (`3.5`, `kyutai.org`) is none.
+ *
+ * Where words are not spaced (Japanese, Chinese) the stop itself ends the word.
  */
 
 /* All in 48 kHz samples. */
 #define FRAME 3840
 #define WORD_PAUSE 24000        /* 500 ms without a piece end a word */
 #define SENTENCE_PAUSE 72000    /* 1,500 ms end a sentence */
+#define MAX_WORD_TIME 192000    /* 4 s: nobody waits longer for a word */
+#define MAX_SENTENCE_TIME 720000        /* 15 s: nor for a sentence */
 
 /* Bounds on what a peer can make us keep. */
 #define MAX_TOKEN 1024          /* bytes */
@@ -177,10 +193,50 @@ is_closing (gunichar c)
   }
 }
 
+/* Stops of writings that put no space behind them */
 static gboolean
 is_wide_stop (gunichar c)
 {
-  return c == 0x3002 || c == 0xFF01 || c == 0xFF1F;     /* 。！？ */
+  switch (c) {
+    case 0x3002:               /* 。 */
+    case 0xFF01:               /* ！ */
+    case 0xFF0E:               /* ． */
+    case 0xFF1F:               /* ？ */
+    case 0xFF61:               /* ｡ */
+      return TRUE;
+    default:
+      return FALSE;
+  }
+}
+
+/* What ends a sentence, but `.`, which may do other things */
+static gboolean
+is_stop (gunichar c)
+{
+  switch (c) {
+    case '!':
+    case '?':
+    case 0x037E:               /* Greek question mark */
+    case 0x0589:               /* Armenian full stop */
+    case 0x061F:               /* Arabic question mark */
+    case 0x06D4:               /* Urdu full stop */
+    case 0x0964:               /* danda */
+    case 0x0965:               /* double danda */
+    case 0x104A:               /* Burmese little section */
+    case 0x104B:               /* Burmese section */
+    case 0x1362:               /* Ethiopic full stop */
+    case 0x1367:               /* Ethiopic question mark */
+    case 0x17D4:               /* Khmer full stop */
+    case 0x2026:               /* … */
+    case 0x203C:               /* ‼ */
+    case 0x203D:               /* ‽ */
+    case 0x2047:               /* ⁇ */
+    case 0x2048:               /* ⁈ */
+    case 0x2049:               /* ⁉ */
+      return TRUE;
+    default:
+      return is_wide_stop (c);
+  }
 }
 
 /* The last character that closes nothing, or 0; @end is where it ends. */
@@ -203,31 +259,69 @@ last_character (const GString * text, gsize * end)
   return 0;
 }
 
-/* Capitals with a full stop each, as in J. or J.R.R.: the name goes on. */
+/* Letters with a full stop each, as in J., U.S. or e.g.: a name or a thought
+ * goes on. A small letter alone is no name, and I is one seldom. */
 static gboolean
 are_initials (const gchar * text, gsize size)
 {
   const gchar *end = text + size;
+  const gunichar first = size > 0 ? g_utf8_get_char (text) : 0;
+  guint letters = 0;
 
   while (text < end) {
-    if (!g_unichar_isupper (g_utf8_get_char (text)))
+    if (!g_unichar_isalpha (g_utf8_get_char (text)))
       return FALSE;
     text = g_utf8_next_char (text);
     if (text >= end || *text++ != '.')
       return FALSE;
+    letters++;
   }
-  return size > 0;
+  return letters > 1 || (letters == 1 && g_unichar_isupper (first)
+      && first != 'I');
+}
+
+/* What stands before a name or an example, and never last. Others (etc., Inc.)
+ * may end a sentence, and then do. */
+static gboolean
+is_abbreviation (const gchar * text, gsize size)
+{
+  static const gchar *const abbreviations[] = {
+    "Dr.", "Mr.", "Mrs.", "Ms.", "Prof.", "St.", "Mt.", "Gen.", "Col.", "Capt.",
+    "Lt.", "Sgt.", "Rev.", "Gov.", "Sen.", "vs.", "cf.", "approx.",
+  };
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (abbreviations); i++)
+    if (strlen (abbreviations[i]) == size
+        && g_ascii_strncasecmp (text, abbreviations[i], size) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+/* What may stand between the space and a sentence. */
+static gsize
+count_opening (const gchar * text)
+{
+  const gchar *at = text;
+
+  while (strchr ("\"'([{", *at) != NULL && *at != '\0')
+    at++;
+  return at - text;
 }
 
 static gboolean
 ends_sentence (const GString * word)
 {
+  const gsize start = count_opening (word->str);
   gsize end;
   gunichar c = last_character (word, &end);
 
-  if (c == '.')
-    return !are_initials (word->str, end);
-  return c == '!' || c == '?' || c == 0x2026 || is_wide_stop (c);
+  if (c != '.')
+    return is_stop (c);
+  if (end <= start)
+    return TRUE;
+  return !are_initials (word->str + start, end - start)
+      && !is_abbreviation (word->str + start, end - start);
 }
 
 static void
@@ -509,13 +603,30 @@ moshi_text_push (MoshiText * self, const guint8 * piece, gsize size,
   finish_token (self);
 }
 
+static gboolean
+is_older (MoshiText * self, const Draft * draft, guint64 age)
+{
+  return draft->text->len > 0 && self->position >= draft->start + age;
+}
+
+/* Whoever reads the spans may have to keep all else until a draft is whole. */
+static void
+limit_age (MoshiText * self)
+{
+  if (is_older (self, &self->sentence, MAX_SENTENCE_TIME))
+    finish_sentence (self);
+  if (is_older (self, &self->word, MAX_WORD_TIME))
+    finish_word (self, self->position);
+}
+
 /**
  * moshi_text_advance:
  * @self: the assembler
  * @position: audio received so far, in 48 kHz samples
  *
  * Tells that audio came without text. 500 ms after the last piece its word is
- * finished (and a split character given up), 1,500 ms after it the sentence.
+ * finished (and a split character given up), 1,500 ms after it the sentence; a
+ * word is finished 4 s after its start at the latest, a sentence 15 s.
  */
 void
 moshi_text_advance (MoshiText * self, guint64 position)
@@ -524,16 +635,17 @@ moshi_text_advance (MoshiText * self, guint64 position)
 
   set_position (self, position);
   pause = self->position - self->last_piece;
-  if (pause < WORD_PAUSE)
-    return;
-  abort_character (self);
-  self->replaced = FALSE;
-  finish_token (self);
-  finish_word (self, self->last_piece + WORD_PAUSE);
-  if (pause < SENTENCE_PAUSE)
-    return;
-  finish_sentence (self);
-  self->spaced = TRUE;
+  if (pause >= WORD_PAUSE) {
+    abort_character (self);
+    self->replaced = FALSE;
+    finish_token (self);
+    finish_word (self, self->last_piece + WORD_PAUSE);
+  }
+  if (pause >= SENTENCE_PAUSE) {
+    finish_sentence (self);
+    self->spaced = TRUE;
+  }
+  limit_age (self);
 }
 
 /**

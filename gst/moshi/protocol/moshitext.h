@@ -9,7 +9,7 @@ G_BEGIN_DECLS
  * MoshiTextUnit:
  * @MOSHI_TEXT_TOKEN: each piece as soon as it is whole characters
  * @MOSHI_TEXT_WORD: a word with its punctuation
- * @MOSHI_TEXT_SENTENCE: up to `.`, `!`, `?` or a pause
+ * @MOSHI_TEXT_SENTENCE: up to a full stop or its like, or a pause of 1.5 s
  */
 typedef enum
 {

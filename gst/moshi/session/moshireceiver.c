@@ -6,6 +6,7 @@
 #include "../protocol/moshimetadata.h"
 #include "../protocol/moshioggreader.h"
 #include "../protocol/moshiopus.h"
+#include "../protocol/moshispacing.h"
 
 /* Most of a server's error message that is shown, in characters. */
 #define MAX_SERVER_ERROR 1000
@@ -39,6 +40,7 @@ struct _MoshiReceiver
   guint64 skipped;              /* the reader's count at the last packet */
   guint64 holes;                /* likewise, at the last message */
   guint64 samples;              /* 48 kHz */
+  MoshiSpacing spacing;
 };
 
 /**
@@ -130,18 +132,39 @@ warn (MoshiReceiver * self, Warning warning, gint64 now, GError * error)
 }
 
 static void
+emit_bytes (MoshiReceiver * self, MoshiSessionEventKind kind, GBytes * bytes,
+    gint color, gint64 now)
+{
+  MoshiSessionEvent event = { kind, };
+
+  event.bytes = bytes;
+  event.color = color;
+  event.time = now;
+  self->emit (&event, self->user_data);
+}
+
+static void
 emit_payload (MoshiReceiver * self, MoshiSessionEventKind kind, GBytes * bytes,
     const MoshiMessage * message, gint64 now)
 {
   gsize offset = g_bytes_get_size (bytes) - message->size;
   g_autoptr (GBytes) payload = g_bytes_new_from_bytes (bytes, offset,
       message->size);
-  MoshiSessionEvent event = { kind, };
 
-  event.bytes = payload;
-  event.color = message->color;
-  event.time = now;
-  self->emit (&event, self->user_data);
+  emit_bytes (self, kind, payload, message->color, now);
+}
+
+/* A piece, with the space before it that its server has lost */
+static void
+emit_spaced (MoshiReceiver * self, const MoshiMessage * message, gint64 now)
+{
+  GByteArray *spaced = g_byte_array_sized_new (message->size + 1);
+  g_autoptr (GBytes) bytes = NULL;
+
+  g_byte_array_append (spaced, (const guint8 *) " ", 1);
+  g_byte_array_append (spaced, message->payload, message->size);
+  bytes = g_byte_array_free_to_bytes (spaced);
+  emit_bytes (self, MOSHI_SESSION_TEXT, bytes, message->color, now);
 }
 
 static guint
@@ -232,7 +255,11 @@ take_text (MoshiReceiver * self, GBytes * bytes, const MoshiMessage * message,
             "was due; it was skipped."));
     return MOSHI_RECEIVER_NOTHING;
   }
-  emit_payload (self, MOSHI_SESSION_TEXT, bytes, message, now);
+  if (moshi_spacing_take (&self->spacing, message->payload, message->size,
+          self->samples))
+    emit_spaced (self, message, now);
+  else
+    emit_payload (self, MOSHI_SESSION_TEXT, bytes, message, now);
   return MOSHI_RECEIVER_ANSWER;
 }
 
@@ -308,6 +335,7 @@ moshi_receiver_take (MoshiReceiver * self, GBytes * bytes, gboolean is_text,
   switch (message.kind) {
     case MOSHI_MESSAGE_HANDSHAKE:
       self->has_versions = message.size >= HANDSHAKE_VERSIONS;
+      moshi_spacing_begin (&self->spacing, self->has_versions);
       return MOSHI_RECEIVER_HANDSHAKE;
     case MOSHI_MESSAGE_AUDIO:
       return take_audio (self, &message, now, error);
