@@ -167,19 +167,13 @@ stop_flush (GstMoshi * self, GstEvent * event)
   gst_moshi_output_flush_stop (self->output, gst_pad_is_active (self->srcpad));
 }
 
-static void
+static gboolean
 take_segment (GstMoshi * self, GstEvent * event)
 {
   const GstSegment *segment;
-  GstSegment time;
 
   gst_event_parse_segment (event, &segment);
-  if (segment->format != GST_FORMAT_TIME) {
-    /* Raw samples from a file without a parser: no time stamps to believe */
-    gst_segment_init (&time, GST_FORMAT_TIME);
-    segment = &time;
-  }
-  gst_moshi_input_set_segment (self->input, segment);
+  return gst_moshi_input_set_segment (self->input, segment);
 }
 
 static gboolean
@@ -225,11 +219,14 @@ sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
     case GST_EVENT_FLUSH_STOP:
       stop_flush (self, event);
       break;
+    case GST_EVENT_STREAM_START:
+      gst_moshi_input_set_stream (self->input);
+      break;
     case GST_EVENT_CAPS:
       ret = take_caps (self, event);
       break;
     case GST_EVENT_SEGMENT:
-      take_segment (self, event);
+      ret = take_segment (self, event);
       break;
     case GST_EVENT_GAP:
       take_gap (self, event);
@@ -331,6 +328,17 @@ is_seek_repeated (GstMoshi * self, GstEvent * event)
 }
 
 static gboolean
+is_seek_backwards (GstEvent * event)
+{
+  gdouble rate;
+
+  if (GST_EVENT_TYPE (event) != GST_EVENT_SEEK)
+    return FALSE;
+  gst_event_parse_seek (event, &rate, NULL, NULL, NULL, NULL, NULL, NULL);
+  return rate < 0;
+}
+
+static gboolean
 src_event (GstPad * pad, GstObject * parent, GstEvent * event)
 {
   GstMoshi *self = GST_MOSHI (parent);
@@ -338,6 +346,11 @@ src_event (GstPad * pad, GstObject * parent, GstEvent * event)
   if (is_seek_repeated (self, event)) {
     gst_event_unref (event);
     return TRUE;
+  }
+  if (is_seek_backwards (event)) {
+    GST_WARNING_OBJECT (self, "Moshi cannot listen backwards: seek refused");
+    gst_event_unref (event);
+    return FALSE;
   }
   if (GST_EVENT_TYPE (event) == GST_EVENT_RECONFIGURE) {
     gst_event_unref (event);

@@ -28,6 +28,9 @@ GST_DEBUG_CATEGORY_STATIC (moshiinput_debug);
  * the 100 ms a webrtcdsp or a busy sound card holds back now and then. */
 #define LATENESS (120 * GST_MSECOND)
 
+/* Live: more than a server can take at once, were it not given in time */
+#define MAX_LIVE_LEAP (10 * GST_SECOND)
+
 /* Live: a jump of time stamps beyond this is a new beginning, not a gap. */
 #define MAX_LIVE_GAP (2 * GST_SECOND)
 
@@ -173,16 +176,20 @@ gst_moshi_input_set_playing (GstMoshiInput * self, gboolean playing)
 void
 gst_moshi_input_start (GstMoshiInput * self, const GstMoshiSettings * settings)
 {
+  GstAudioInfo info;
+
   g_mutex_lock (&self->lock);
   self->framer.frame_ticks = gst_moshi_settings_get_frame_duration (settings);
   self->tail = GST_MOSHI_MS_TO_TICKS (settings->tail);
   self->drain_timeout = settings->drain_timeout * G_GUINT64_CONSTANT (1000);
   g_atomic_int_set (&self->playing, FALSE);
-  self->has_format = FALSE;
+  self->has_format = self->opus = FALSE;
   self->lag = 0;
   self->encoded = 0;
   gst_moshi_timeline_reset (&self->timeline);
-  gst_moshi_framer_clear (&self->framer);
+  /* Before the first caps there is a Moshi to be fed already. */
+  gst_audio_info_set_format (&info, GST_AUDIO_FORMAT_S16, 24000, 1, NULL);
+  gst_moshi_framer_set_info (&self->framer, &info);
   g_mutex_unlock (&self->lock);
 
   gst_moshi_input_set_encoder (self, settings->bitrate, settings->complexity);
@@ -277,7 +284,7 @@ gst_moshi_input_set_caps (GstMoshiInput * self, const GstCaps * caps)
   g_mutex_lock (&self->lock);
   if (!self->has_format || opus != self->opus
       || !gst_audio_info_is_equal (&info, &self->framer.info)) {
-    if (self->has_format && self->framer.fill > 0)
+    if (self->framer.fill > 0)
       flush_partial (self);
     gst_moshi_timeline_settle (&self->timeline);
     gst_moshi_framer_set_info (&self->framer, &info);
@@ -288,26 +295,68 @@ gst_moshi_input_set_caps (GstMoshiInput * self, const GstCaps * caps)
   return TRUE;
 }
 
+/* Once an error is on the bus upstream stops without adding another. */
+static void
+fail_backwards (GstMoshiInput * self)
+{
+  GST_ELEMENT_ERROR (self->element, STREAM, FORMAT,
+      ("Moshi cannot listen to a stream that is played backwards."),
+      ("segment with a negative rate"));
+  gst_moshi_talk_fail (self->talk);
+}
+
+/**
+ * gst_moshi_input_set_stream:
+ * @self: a speaking half
+ *
+ * Streaming thread: a stream begins. Its time may have nothing to do with that of
+ * the one before.
+ */
+void
+gst_moshi_input_set_stream (GstMoshiInput * self)
+{
+  g_mutex_lock (&self->lock);
+  self->timeline.fresh = TRUE;
+  g_mutex_unlock (&self->lock);
+}
+
 /**
  * gst_moshi_input_set_segment:
  * @self: a speaking half
- * @segment: in time
+ * @segment: what comes next is in it
+ *
+ * Streaming thread. Samples count as they are, whatever the rate they are played
+ * at, as with any encoder; backwards is an error.
+ *
+ * Returns: %FALSE on that error
  */
-void
+gboolean
 gst_moshi_input_set_segment (GstMoshiInput * self, const GstSegment * segment)
 {
+  GstSegment time;
+
+  if (segment->format != GST_FORMAT_TIME) {
+    /* Raw samples from a file without a parser: no time stamps to believe */
+    gst_segment_init (&time, GST_FORMAT_TIME);
+    segment = &time;
+  }
+  if (segment->rate < 0) {
+    fail_backwards (self);
+    return FALSE;
+  }
   g_mutex_lock (&self->lock);
-  self->timeline.segment = *segment;
+  gst_moshi_timeline_set_segment (&self->timeline, segment);
   g_mutex_unlock (&self->lock);
+  return TRUE;
 }
 
 /* The first buffer after a start or a flush: the output begins where it does. */
 static void
-begin_run (GstMoshiInput * self, GstClockTime pts, GstClockTime running_time)
+begin_run (GstMoshiInput * self, GstClockTime pts, GstClockTime time)
 {
   GstMoshiTalk *talk = self->talk;
 
-  gst_moshi_timeline_begin (&self->timeline, running_time);
+  gst_moshi_timeline_begin (&self->timeline, time);
   self->encoded = 0;
 
   g_mutex_lock (&talk->lock);
@@ -320,6 +369,7 @@ begin_run (GstMoshiInput * self, GstClockTime pts, GstClockTime running_time)
   talk->run_start = talk->sent;
   talk->run_length = 0;
   talk->pushed = talk->sent;
+  g_queue_clear_full (&talk->segments, g_free);
   g_cond_broadcast (&talk->cond);
   g_mutex_unlock (&talk->lock);
 
@@ -390,9 +440,9 @@ feed_silence (GstMoshiInput * self, guint64 ticks)
 
 /* Lets the next sample stand at the time given, nothing filled nor cut. */
 static void
-follow (GstMoshiInput * self, GstClockTime running_time)
+follow (GstMoshiInput * self, GstClockTime time)
 {
-  gst_moshi_timeline_follow (&self->timeline, running_time);
+  gst_moshi_timeline_follow (&self->timeline, time);
   self->encoded = MIN (self->encoded, self->timeline.next);
 }
 
@@ -427,9 +477,9 @@ learn_lag (GstMoshiInput * self, GstClockTime end)
 /* Brings the count of samples and the time of a buffer together: fills a gap,
  * or makes the next samples be cut. */
 static GstFlowReturn
-align (GstMoshiInput * self, GstClockTime running_time, gboolean discont)
+align (GstMoshiInput * self, GstClockTime time, gboolean discont)
 {
-  gint64 gap = gst_moshi_timeline_find_gap (&self->timeline, running_time,
+  gint64 gap = gst_moshi_timeline_find_gap (&self->timeline, time,
       discont, self->opus);
   guint64 silence;
 
@@ -437,15 +487,15 @@ align (GstMoshiInput * self, GstClockTime running_time, gboolean discont)
     return GST_FLOW_OK;
 
   GST_DEBUG_OBJECT (self->element,
-      "%s of %" GST_TIME_FORMAT " at running time %" GST_TIME_FORMAT,
+      "%s of %" GST_TIME_FORMAT " at %" GST_TIME_FORMAT,
       gap > 0 ? "gap" : "overlap",
       GST_TIME_ARGS (gst_moshi_ticks_to_time (ABS (gap))),
-      GST_TIME_ARGS (running_time));
+      GST_TIME_ARGS (time));
 
   if (is_live (self)
       && gst_moshi_ticks_to_time (ABS (gap)) > MAX_LIVE_GAP) {
     GST_WARNING_OBJECT (self->element, "input jumps in time, following it");
-    follow (self, running_time);
+    follow (self, time);
     return GST_FLOW_OK;
   }
 
@@ -486,6 +536,7 @@ static GstFlowReturn
 feed_opus_buffer (GstMoshiInput * self, GstBuffer * buffer)
 {
   g_auto (GstMoshiPacket) packet = { NULL, };
+  gboolean early;
 
   if (!gst_moshi_packet_read (&packet, buffer)) {
     if (!packet.is_header)
@@ -493,44 +544,116 @@ feed_opus_buffer (GstMoshiInput * self, GstBuffer * buffer)
           " bytes", gst_buffer_get_size (buffer));
     return GST_FLOW_OK;
   }
+  early = gst_moshi_packet_clip (&packet, buffer, &self->timeline.segment);
   if (!gst_moshi_timeline_take_packet (&self->timeline, packet.ticks,
           packet.clipped)) {
     report_length (self, packet.ticks);
     return GST_FLOW_OK;
   }
+  if (early)
+    gst_moshi_timeline_settle (&self->timeline);
   report_length (self, 0);
   return send_packet (self, packet.bytes, packet.ticks, FALSE);
+}
+
+/* Batch: what comes next is in another segment, and so is the output from there
+ * on. */
+static void
+cross_segment (GstMoshiInput * self, GstClockTime pts)
+{
+  GstMoshiTalk *talk = self->talk;
+  GstMoshiSegment *crossing;
+
+  g_mutex_lock (&talk->lock);
+  if (!talk->live) {
+    crossing = g_new (GstMoshiSegment, 1);
+    crossing->segment = self->timeline.segment;
+    crossing->start = pts;
+    crossing->position = gst_moshi_timeline_get_length (&self->timeline);
+    g_queue_push_tail (&talk->segments, crossing);
+  }
+  g_mutex_unlock (&talk->lock);
+}
+
+/* The first of a segment after another: it goes on where that has led, with
+ * silence in between, but never back. */
+static GstFlowReturn
+enter_segment (GstMoshiInput * self)
+{
+  const GstSegment *segment = &self->timeline.segment;
+  GstFlowReturn ret = GST_FLOW_OK;
+
+  self->timeline.crossing = FALSE;
+  if (is_live (self))
+    return GST_FLOW_OK;
+  if (gst_moshi_timeline_find_gap (&self->timeline, self->timeline.base, TRUE,
+          self->opus) < 0)
+    gst_moshi_timeline_join (&self->timeline);
+  else
+    ret = align (self, self->timeline.base, TRUE);
+  cross_segment (self, segment->start + segment->offset);
+  return ret;
+}
+
+/* Where something stamped so stands; the first one is where all begins. */
+static GstFlowReturn
+place (GstMoshiInput * self, GstClockTime pts, GstClockTime * time)
+{
+  const GstSegment *segment = &self->timeline.segment;
+  GstFlowReturn ret = GST_FLOW_OK;
+
+  if (self->timeline.crossing)
+    ret = enter_segment (self);
+  *time = gst_moshi_timeline_locate (&self->timeline, pts);
+  if (self->timeline.running)
+    return ret;
+
+  if (!GST_CLOCK_TIME_IS_VALID (*time)) {
+    pts = segment->start + segment->offset;
+    *time = gst_moshi_timeline_locate (&self->timeline, pts);
+  }
+  begin_run (self, pts, *time);
+  return ret;
 }
 
 static GstFlowReturn
 take_buffer (GstMoshiInput * self, GstBuffer * buffer)
 {
   GstClockTime pts = GST_BUFFER_PTS (buffer);
-  GstClockTime running_time;
+  GstClockTime time;
   GstFlowReturn ret;
 
-  if (!self->has_format)
-    return GST_FLOW_NOT_NEGOTIATED;
-
-  running_time =
-      gst_segment_to_running_time (&self->timeline.segment, GST_FORMAT_TIME,
-      pts);
-  if (!self->timeline.running) {
-    if (!GST_CLOCK_TIME_IS_VALID (pts))
-      pts = self->timeline.segment.start;
-    if (!GST_CLOCK_TIME_IS_VALID (running_time))
-      running_time = gst_segment_to_running_time (&self->timeline.segment,
-          GST_FORMAT_TIME, pts);
-    begin_run (self, pts, running_time);
-  }
-
-  if (is_live (self) && GST_CLOCK_TIME_IS_VALID (running_time))
-    learn_lag (self, running_time + get_duration (self, buffer));
-  ret = align (self, running_time, GST_BUFFER_IS_DISCONT (buffer));
+  /* A packet that begins before its segment counts from there. */
+  if (GST_CLOCK_TIME_IS_VALID (pts))
+    pts = MAX (pts, self->timeline.segment.start);
+  ret = place (self, pts, &time);
+  if (ret == GST_FLOW_OK && is_live (self) && GST_CLOCK_TIME_IS_VALID (time))
+    learn_lag (self, time + get_duration (self, buffer));
+  if (ret == GST_FLOW_OK)
+    ret = align (self, time, GST_BUFFER_IS_DISCONT (buffer));
   if (ret == GST_FLOW_OK)
     ret = self->opus ? feed_opus_buffer (self, buffer) :
         feed_buffer (self, buffer);
   return ret;
+}
+
+/* What of a buffer is in the segment; packets are in it whole or not at all. */
+static GstBuffer *
+clip (GstMoshiInput * self, GstBuffer * buffer)
+{
+  const GstSegment *segment = &self->timeline.segment;
+  const GstClockTime pts = GST_BUFFER_PTS (buffer);
+
+  if (!GST_CLOCK_TIME_IS_VALID (pts))
+    return buffer;
+  if (!self->opus)
+    return gst_audio_buffer_clip (buffer, segment,
+        GST_AUDIO_INFO_RATE (&self->framer.info),
+        GST_AUDIO_INFO_BPF (&self->framer.info));
+  if (gst_moshi_packet_is_before (buffer, segment->start)
+      || (GST_CLOCK_TIME_IS_VALID (segment->stop) && pts >= segment->stop))
+    gst_clear_buffer (&buffer);
+  return buffer;
 }
 
 /**
@@ -555,12 +678,9 @@ gst_moshi_input_chain (GstMoshiInput * self, GstBuffer * buffer)
   }
 
   g_mutex_lock (&self->lock);
-  if (self->has_format && !self->opus && GST_BUFFER_PTS_IS_VALID (buffer))
-    buffer = gst_audio_buffer_clip (buffer, &self->timeline.segment,
-        GST_AUDIO_INFO_RATE (&self->framer.info),
-        GST_AUDIO_INFO_BPF (&self->framer.info));
-  if (buffer && !(self->opus
-          && gst_moshi_packet_is_before (buffer, self->timeline.segment.start)))
+  if (!self->has_format)
+    ret = GST_FLOW_NOT_NEGOTIATED;
+  else if ((buffer = clip (self, buffer)) != NULL)
     ret = take_buffer (self, buffer);
   g_mutex_unlock (&self->lock);
 
@@ -578,6 +698,24 @@ get_horizon (GstMoshiInput * self)
   return GST_CLOCK_TIME_IS_VALID (now) ? now + LATENESS : 0;
 }
 
+/* Fills up to the end of a gap; one that ends in what was sent already cuts
+ * nothing. */
+static GstFlowReturn
+fill_gap (GstMoshiInput * self, GstClockTime begin, GstClockTime end)
+{
+  GstClockTime time;
+  GstFlowReturn ret = place (self, begin, &time);
+
+  time = gst_moshi_timeline_locate (&self->timeline, end);
+  if (is_live (self))
+    time = MIN (time, get_horizon (self));
+  if (ret == GST_FLOW_OK && gst_moshi_timeline_find_gap (&self->timeline, time,
+          TRUE, self->opus) > 0)
+    ret = align (self, time, TRUE);
+  report_length (self, 0);
+  return ret;
+}
+
 /**
  * gst_moshi_input_gap:
  * @self: a speaking half
@@ -593,27 +731,17 @@ gst_moshi_input_gap (GstMoshiInput * self, GstClockTime pts,
     GstClockTime duration)
 {
   GstFlowReturn ret = gst_moshi_talk_check_flow (self->talk);
-  GstClockTime end;
+  guint64 begin, end;
 
-  if (ret != GST_FLOW_OK || !GST_CLOCK_TIME_IS_VALID (pts)
-      || !GST_CLOCK_TIME_IS_VALID (duration))
+  if (ret != GST_FLOW_OK || !GST_CLOCK_TIME_IS_VALID (pts))
     return ret;
+  if (!GST_CLOCK_TIME_IS_VALID (duration))
+    duration = 0;
 
   g_mutex_lock (&self->lock);
-  end = gst_segment_to_running_time (&self->timeline.segment, GST_FORMAT_TIME,
-      pts + duration);
-  if (is_live (self) && GST_CLOCK_TIME_IS_VALID (end))
-    end = MIN (end, get_horizon (self));
-  if (self->has_format && GST_CLOCK_TIME_IS_VALID (end)) {
-    if (!self->timeline.running)
-      begin_run (self, pts,
-          gst_segment_to_running_time (&self->timeline.segment, GST_FORMAT_TIME,
-              pts));
-    ret = align (self, end, TRUE);
-    /* A gap that ends in what was sent already cuts nothing. */
-    self->timeline.skip = 0;
-    report_length (self, 0);
-  }
+  if (gst_segment_clip (&self->timeline.segment, GST_FORMAT_TIME, pts,
+          pts + duration, &begin, &end))
+    ret = fill_gap (self, begin, end);
   g_mutex_unlock (&self->lock);
   return ret;
 }
@@ -693,12 +821,53 @@ gst_moshi_input_eos (GstMoshiInput * self)
   return ret;
 }
 
+static gint64
+get_drain_deadline_locked (GstMoshiInput * self)
+{
+  return MAX (self->talk->done_time, self->talk->last_answer)
+      + self->drain_timeout;
+}
+
+/* Waits until the server takes more of a tail that nobody listens to. */
+static gboolean
+wait_alone (GstMoshiInput * self)
+{
+  GstMoshiTalk *talk = self->talk;
+  gboolean room = FALSE, in_time = TRUE;
+
+  g_mutex_lock (&talk->lock);
+  while (!room && in_time && talk->sent < talk->end && !talk->schedule
+      && talk->ready && !talk->failed && !talk->input_flushing) {
+    room = talk->sent < talk->received + GST_MOSHI_WINDOW;
+    if (!room)
+      in_time = g_cond_wait_until (&talk->cond, &talk->lock,
+          get_drain_deadline_locked (self));
+  }
+  g_mutex_unlock (&talk->lock);
+  return room;
+}
+
+/* Nobody listens, so nobody keeps the server fed as time goes by: what is left
+ * goes up as fast as the server takes it. */
+static void
+finish_alone (GstMoshiInput * self)
+{
+  while (wait_alone (self)) {
+    g_mutex_lock (&self->lock);
+    if (self->opus)
+      send_silent_packets (self, self->framer.frame_ticks);
+    else
+      feed (self, NULL, gst_moshi_framer_fill_up (&self->framer, 1));
+    g_mutex_unlock (&self->lock);
+  }
+}
+
 /**
  * gst_moshi_input_wait_drained:
  * @self: a speaking half of a pair, after gst_moshi_input_eos()
  *
  * Streaming thread: waits until the listening half has played every answer, or
- * does not listen, or waits in vain.
+ * waits in vain. Where nobody listens it sends the tail.
  *
  * Returns: %FALSE if a flush has ended the wait
  */
@@ -711,12 +880,14 @@ gst_moshi_input_wait_drained (GstMoshiInput * self)
   g_mutex_lock (&talk->lock);
   while (!talk->input_flushing && !talk->failed && talk->ready
       && talk->schedule && !talk->output_done) {
-    gint64 deadline = MAX (talk->done_time, talk->last_answer)
-        + self->drain_timeout;
-
-    if (!g_cond_wait_until (&talk->cond, &talk->lock, deadline))
+    if (!g_cond_wait_until (&talk->cond, &talk->lock,
+            get_drain_deadline_locked (self)))
       break;
   }
+  g_mutex_unlock (&talk->lock);
+
+  finish_alone (self);
+  g_mutex_lock (&talk->lock);
   flushing = talk->input_flushing;
   g_mutex_unlock (&talk->lock);
   return !flushing;
@@ -738,17 +909,6 @@ gst_moshi_input_flush (GstMoshiInput * self)
   g_mutex_unlock (&self->lock);
 
   gst_moshi_talk_flush_run (self->talk);
-}
-
-/* Before the first caps there is still a Moshi to be fed. */
-static void
-ensure_format (GstMoshiInput * self)
-{
-  if (self->has_format)
-    return;
-  gst_audio_info_set_format (&self->framer.info, GST_AUDIO_FORMAT_S16, 24000, 1,
-      NULL);
-  self->has_format = TRUE;
 }
 
 /* Live: ticks of the tail that are still to be sent, and of what it takes to get
@@ -783,16 +943,18 @@ get_due (GstMoshiInput * self, GstClockTime now)
   return now - MIN (now, late);
 }
 
+/* Time that has gone by in a leap, with nobody awake, holds no silence. */
 static void
 fill_until (GstMoshiInput * self, GstClockTime due)
 {
   GstClockTime at;
 
-  ensure_format (self);
   if (!self->timeline.running)
     begin_run (self, 0, due);
   at = gst_moshi_timeline_get_time (&self->timeline);
-  if (at < due)
+  if (at + MAX_LIVE_LEAP < due)
+    follow (self, due);
+  else if (at < due)
     feed_silence (self, gst_moshi_time_to_ticks (due - at));
 }
 

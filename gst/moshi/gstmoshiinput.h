@@ -21,7 +21,8 @@ void gst_moshi_input_start (GstMoshiInput * self,
 void gst_moshi_input_set_encoder (GstMoshiInput * self, gint bitrate,
     gint complexity);
 gboolean gst_moshi_input_set_caps (GstMoshiInput * self, const GstCaps * caps);
-void gst_moshi_input_set_segment (GstMoshiInput * self,
+void gst_moshi_input_set_stream (GstMoshiInput * self);
+gboolean gst_moshi_input_set_segment (GstMoshiInput * self,
     const GstSegment * segment);
 GstFlowReturn gst_moshi_input_chain (GstMoshiInput * self, GstBuffer * buffer);
 GstFlowReturn gst_moshi_input_gap (GstMoshiInput * self, GstClockTime pts,

@@ -580,6 +580,9 @@ take_step (GstMoshiOutput * self, const GstMoshiStep * step)
   switch (step->kind) {
     case GST_MOSHI_STEP_RUN:
       return begin_run (self);
+    case GST_MOSHI_STEP_SEGMENT:
+      self->segment_sent = FALSE;
+      break;
     case GST_MOSHI_STEP_ITEM:
       return take_item (self, step->item);
     case GST_MOSHI_STEP_DROP:

@@ -88,3 +88,31 @@ gst_moshi_packet_is_before (GstBuffer * buffer, GstClockTime time)
   return GST_BUFFER_PTS (buffer) + gst_moshi_ticks_to_time (packet.ticks)
       <= time;
 }
+
+/**
+ * gst_moshi_packet_clip:
+ * @self: what @buffer holds: a packet
+ * @buffer: of audio/x-opus
+ * @segment: in time; it begins before the packet ends, and ends after it begins
+ *
+ * What of a packet is outside of the segment does not count either.
+ *
+ * Returns: whether it begins before the segment
+ */
+gboolean
+gst_moshi_packet_clip (GstMoshiPacket * self, GstBuffer * buffer,
+    const GstSegment * segment)
+{
+  const GstClockTime begin = GST_BUFFER_PTS (buffer);
+  const GstClockTime end = begin + gst_moshi_ticks_to_time (self->ticks);
+  guint64 outside = 0;
+
+  if (!GST_CLOCK_TIME_IS_VALID (begin))
+    return FALSE;
+  if (begin < segment->start)
+    outside += gst_moshi_time_to_ticks (segment->start - begin);
+  if (GST_CLOCK_TIME_IS_VALID (segment->stop) && end > segment->stop)
+    outside += gst_moshi_time_to_ticks (end - segment->stop);
+  self->clipped = MAX (self->clipped, MIN (outside, self->ticks));
+  return begin < segment->start;
+}

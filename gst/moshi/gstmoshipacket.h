@@ -25,6 +25,8 @@ typedef struct
 gboolean gst_moshi_packet_read (GstMoshiPacket * self, GstBuffer * buffer);
 void gst_moshi_packet_clear (GstMoshiPacket * self);
 gboolean gst_moshi_packet_is_before (GstBuffer * buffer, GstClockTime time);
+gboolean gst_moshi_packet_clip (GstMoshiPacket * self, GstBuffer * buffer,
+    const GstSegment * segment);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (GstMoshiPacket, gst_moshi_packet_clear)
 

@@ -166,14 +166,50 @@ adopt_run_locked (GstMoshiSchedule * self, GstMoshiStep * step)
   step->kind = GST_MOSHI_STEP_RUN;
 }
 
-/* Batch: ticks that may be pushed now; at the end, rounded to a sample. */
+/* Batch: where the input has gone over to another segment, the output does so at
+ * the same sample; it goes on in running time. */
+static gboolean
+cross_segment_locked (GstMoshiSchedule * self, GstMoshiStep * step)
+{
+  const guint unit = MAX (self->unit, 1);
+  GstMoshiSegment *next = g_queue_peek_head (&self->talk->segments);
+  GstClockTime running_time, start;
+
+  if (next == NULL || self->position + unit <= next->position)
+    return FALSE;
+
+  running_time = gst_segment_to_running_time (&self->segment, GST_FORMAT_TIME,
+      self->base + gst_moshi_ticks_to_time (self->position));
+  /* A whole packet may have gone beyond. */
+  start = next->start;
+  if (self->position > next->position)
+    start += gst_moshi_ticks_to_time (self->position - next->position);
+  self->segment = next->segment;
+  self->segment.time = gst_segment_to_stream_time (&next->segment,
+      GST_FORMAT_TIME, start);
+  self->segment.start = self->segment.position = start;
+  self->segment.stop = self->segment.duration = GST_CLOCK_TIME_NONE;
+  self->segment.base = running_time;
+  self->segment.offset = 0;
+  /* May be below zero: it is the sum with the position that counts. */
+  self->base = start - gst_moshi_ticks_to_time (self->position);
+  g_free (g_queue_pop_head (&self->talk->segments));
+  step->kind = GST_MOSHI_STEP_SEGMENT;
+  return TRUE;
+}
+
+/* Batch: ticks that may be pushed now; at the end, rounded to a sample. Packets
+ * are not split where another segment begins. */
 static guint64
 get_room_locked (GstMoshiSchedule * self)
 {
   const guint unit = MAX (self->unit, 1);
+  GstMoshiSegment *next = g_queue_peek_head (&self->talk->segments);
   guint64 limit = self->talk->run_length;
 
-  if (self->talk->input_eos)
+  if (next && !self->whole_packets)
+    limit = MIN (limit, next->position);
+  else if (self->talk->input_eos)
     limit += unit / 2;
   limit -= limit % unit;
   return limit > self->position ? limit - self->position : 0;
@@ -229,6 +265,8 @@ choose_batch_locked (GstMoshiSchedule * self, GstMoshiStep * step)
 
   if (talk->run != self->run) {
     adopt_run_locked (self, step);
+  } else if (cross_segment_locked (self, step)) {
+    return;
   } else if (talk->items.length > 0 && !next_is_audio_locked (talk)
       && self->pending == 0 && self->pending_silence == 0) {
     take_item_locked (self, GST_MOSHI_STEP_ITEM, step);

@@ -17,6 +17,7 @@ typedef enum
   GST_MOSHI_STEP_NONE,
   GST_MOSHI_STEP_STOP,          /* flushing: pause the task */
   GST_MOSHI_STEP_RUN,           /* batch: a new run begins */
+  GST_MOSHI_STEP_SEGMENT,       /* batch: another segment was adopted */
   GST_MOSHI_STEP_PLAYING,       /* live: output begins */
   GST_MOSHI_STEP_ITEM,          /* an item was taken out of the queue */
   GST_MOSHI_STEP_DROP,          /* likewise, but it is not to be played */

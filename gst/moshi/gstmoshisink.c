@@ -351,10 +351,12 @@ static GstFlowReturn
 render (GstBaseSink * sink, GstBuffer * buffer)
 {
   GstMoshiSink *self = GST_MOSHI_SINK (sink);
-  GstClockTime time = gst_segment_to_running_time (&sink->segment,
-      GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
+  GstClockTime time = GST_CLOCK_TIME_NONE;
   GstFlowReturn ret;
 
+  if (sink->segment.format == GST_FORMAT_TIME)
+    time = gst_segment_to_running_time (&sink->segment, GST_FORMAT_TIME,
+        GST_BUFFER_PTS (buffer));
   find_mode (self, TRUE);
   if (g_atomic_int_get (&self->live))
     return give (self, buffer);
@@ -415,11 +417,15 @@ event (GstBaseSink * sink, GstEvent * event)
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_STREAM_START:
       find_mode (self, FALSE);
+      gst_moshi_input_set_stream (self->input);
       break;
     case GST_EVENT_SEGMENT:
       find_mode (self, FALSE);
       gst_event_parse_segment (event, &segment);
-      gst_moshi_input_set_segment (self->input, segment);
+      if (!gst_moshi_input_set_segment (self->input, segment)) {
+        gst_event_unref (event);
+        return FALSE;
+      }
       break;
     case GST_EVENT_GAP:
       gst_event_parse_gap (event, &pts, &duration);

@@ -9,6 +9,9 @@
 #include "gstmoshischedule.h"
 #include "protocol/moshiopus.h"
 
+/* Longest packet, 120 ms */
+#define MAX_PACKET 5760
+
 /**
  * gst_moshi_talk_new:
  *
@@ -23,6 +26,7 @@ gst_moshi_talk_new (void)
   g_mutex_init (&self->lock);
   g_cond_init (&self->cond);
   g_queue_init (&self->items);
+  g_queue_init (&self->segments);
   self->input_flushing = TRUE;
   self->output_flushing = TRUE;
   return self;
@@ -94,6 +98,7 @@ gst_moshi_talk_unref (GstMoshiTalk * self)
 
   g_assert (self->session == NULL);
   clear_items_locked (self);
+  g_queue_clear_full (&self->segments, g_free);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->cond);
   g_free (self);
@@ -128,6 +133,7 @@ gst_moshi_talk_reset_input (GstMoshiTalk * self)
   self->input_eos = self->input_done = FALSE;
   self->run = 0;
   self->run_start = self->run_length = 0;
+  g_queue_clear_full (&self->segments, g_free);
   self->received = self->pushed = 0;
   self->upstream_latency = 0;
   self->last_answer = 0;
@@ -345,6 +351,7 @@ gst_moshi_talk_flush_run (GstMoshiTalk * self)
   g_mutex_lock (&self->lock);
   self->run_start = self->sent;
   self->run_length = 0;
+  g_queue_clear_full (&self->segments, g_free);
   self->base = GST_CLOCK_TIME_NONE;
   self->input_eos = self->input_done = FALSE;
   self->pushed = self->sent;
@@ -528,8 +535,9 @@ send_batch_locked (GstMoshiTalk * self, GBytes * packet, guint ticks)
       count_sent_locked (self, ticks);
       break;
     } else {
-      /* The session has just ended; the event that says so is on its way. */
-      self->ready = FALSE;
+      /* Full, and an answer makes room; or the session has just ended, and the
+       * event that says so is on its way. */
+      g_cond_wait (&self->cond, &self->lock);
     }
   }
   return ret;
@@ -580,8 +588,8 @@ gst_moshi_talk_send (GstMoshiTalk * self, GBytes * packet, guint ticks,
  * @self: a talk of a pair
  * @waited: (inout): set where there was none at once
  *
- * Streaming thread: waits until the server listens, and is not more than
- * %GST_MOSHI_WINDOW behind with its answers.
+ * Streaming thread: waits until the server listens, and is not so far behind
+ * with its answers that a packet more would be beyond %GST_MOSHI_WINDOW.
  *
  * Returns: %FALSE if that was in vain: input is flushing, or all has failed
  */
@@ -592,7 +600,8 @@ gst_moshi_talk_wait_room (GstMoshiTalk * self, gboolean * waited)
 
   g_mutex_lock (&self->lock);
   while (!self->input_flushing && !self->failed) {
-    room = self->ready && self->sent < self->received + GST_MOSHI_WINDOW;
+    room = self->ready
+        && self->sent + MAX_PACKET <= self->received + GST_MOSHI_WINDOW;
     if (room)
       break;
     *waited = TRUE;
@@ -742,6 +751,8 @@ gst_moshi_talk_packet (GstMoshiTalk * self, GBytes * packet, gint64 time)
   self->received += duration;
   gst_moshi_meter_received (&self->meter, self->received, time);
   taken = add_packet_locked (self, packet, duration);
+  /* Where nobody listens somebody may yet wait to speak. */
+  g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
   return taken;
 }

@@ -66,6 +66,18 @@ typedef struct
   gint color;                   /* of TEXT */
 } GstMoshiItem;
 
+/**
+ * GstMoshiSegment:
+ *
+ * Batch: a segment of the input after the first of a run.
+ */
+typedef struct
+{
+  guint64 position;             /* ticks from the run's begin to its own */
+  GstClockTime start;           /* PTS there */
+  GstSegment segment;
+} GstMoshiSegment;
+
 typedef struct _GstMoshiInput GstMoshiInput;
 typedef struct _GstMoshiSchedule GstMoshiSchedule;
 
@@ -125,6 +137,7 @@ typedef struct
   GstClockTime base;            /* PTS of its first sample */
   guint64 run_start;            /* `sent` when it began */
   guint64 run_length;           /* ticks of input so far, tail included */
+  GQueue segments;              /* of GstMoshiSegment: those to come */
 
   /* The way down */
   gboolean output_flushing;

@@ -38,18 +38,79 @@ gst_moshi_timeline_reset (GstMoshiTimeline * self)
   gst_moshi_timeline_begin (self, 0);
   self->running = FALSE;
   gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  self->base = 0;
+}
+
+/* Whether a time stamp stands at the same place by either of them */
+static gboolean
+is_same_mapping (const GstSegment * a, const GstSegment * b)
+{
+  return a->rate == b->rate && a->applied_rate == b->applied_rate
+      && a->base - (a->start + a->offset) == b->base - (b->start + b->offset)
+      && a->time - a->start == b->time - b->start;
+}
+
+/* Where a segment begins: after another as far as that has led, at the pace of
+ * its sound. */
+static GstClockTime
+find_base (const GstMoshiTimeline * self, const GstSegment * segment)
+{
+  const GstSegment *last = &self->segment;
+  GstClockTimeDiff far = GST_CLOCK_DIFF (last->base, segment->base);
+
+  if (!self->running)
+    return segment->base;
+  if (last->rate != 1.0)
+    far *= last->rate;
+  return self->base + far;
+}
+
+/**
+ * gst_moshi_timeline_set_segment:
+ * @self: a timeline
+ * @segment: in time, its rate positive
+ */
+void
+gst_moshi_timeline_set_segment (GstMoshiTimeline * self,
+    const GstSegment * segment)
+{
+  self->crossing = self->running && (self->crossing || self->fresh
+      || !is_same_mapping (&self->segment, segment));
+  self->fresh = FALSE;
+  self->base = find_base (self, segment);
+  self->segment = *segment;
+}
+
+/**
+ * gst_moshi_timeline_locate:
+ * @self: a timeline
+ * @pts: a time stamp in its segment
+ *
+ * Returns: what time that is, or %GST_CLOCK_TIME_NONE if it is outside
+ */
+GstClockTime
+gst_moshi_timeline_locate (const GstMoshiTimeline * self, GstClockTime pts)
+{
+  const GstSegment *segment = &self->segment;
+  const GstClockTime start = segment->start + segment->offset;
+
+  if (!GST_CLOCK_TIME_IS_VALID (pts) || pts < start
+      || (GST_CLOCK_TIME_IS_VALID (segment->stop) && pts > segment->stop))
+    return GST_CLOCK_TIME_NONE;
+  return self->base + (pts - start);
 }
 
 /**
  * gst_moshi_timeline_begin:
  * @self: a timeline
- * @running_time: where the first sample stands
+ * @time: where the first sample stands
  */
 void
-gst_moshi_timeline_begin (GstMoshiTimeline * self, GstClockTime running_time)
+gst_moshi_timeline_begin (GstMoshiTimeline * self, GstClockTime time)
 {
   self->running = TRUE;
-  self->origin = running_time;
+  self->crossing = FALSE;
+  self->origin = time;
   self->next = self->skip = self->padded = 0;
   self->clipped = 0;
   self->primed = FALSE;
@@ -58,30 +119,44 @@ gst_moshi_timeline_begin (GstMoshiTimeline * self, GstClockTime running_time)
 /**
  * gst_moshi_timeline_follow:
  * @self: a timeline that runs
- * @running_time: where the next sample is to stand
+ * @time: where the next sample is to stand
  *
  * Nothing is filled nor cut.
  */
 void
-gst_moshi_timeline_follow (GstMoshiTimeline * self, GstClockTime running_time)
+gst_moshi_timeline_follow (GstMoshiTimeline * self, GstClockTime time)
 {
   const GstClockTime next = gst_moshi_ticks_to_time (self->next);
 
   self->skip = self->padded = 0;
-  if (running_time >= next) {
-    self->origin = running_time - next;
+  if (time >= next) {
+    self->origin = time - next;
   } else {
     /* The count begins anew: the talk's own positions do not depend on it. */
-    self->origin = running_time;
+    self->origin = time;
     self->next = 0;
   }
+}
+
+/**
+ * gst_moshi_timeline_join:
+ * @self: a timeline that runs
+ *
+ * Lets its segment begin where the last one has ended: it claims to begin before
+ * that, as another stream does that was linked in the middle of one.
+ */
+void
+gst_moshi_timeline_join (GstMoshiTimeline * self)
+{
+  self->base = gst_moshi_timeline_get_time (self)
+      - gst_moshi_ticks_to_time (self->skip);
 }
 
 /**
  * gst_moshi_timeline_get_time:
  * @self: a timeline that runs
  *
- * Returns: running time up to which there is sound, or silence
+ * Returns: the time up to which there is sound, or silence
  */
 GstClockTime
 gst_moshi_timeline_get_time (const GstMoshiTimeline * self)
@@ -106,7 +181,7 @@ gst_moshi_timeline_get_length (GstMoshiTimeline * self)
 /**
  * gst_moshi_timeline_find_gap:
  * @self: a timeline that runs
- * @running_time: of what comes next, or %GST_CLOCK_TIME_NONE
+ * @time: of what comes next, or %GST_CLOCK_TIME_NONE
  * @discont: whether it says that it does not follow what was before
  * @opus: whether it is a packet
  *
@@ -115,16 +190,16 @@ gst_moshi_timeline_get_length (GstMoshiTimeline * self)
  */
 gint64
 gst_moshi_timeline_find_gap (const GstMoshiTimeline * self,
-    GstClockTime running_time, gboolean discont, gboolean opus)
+    GstClockTime time, gboolean discont, gboolean opus)
 {
   GstClockTimeDiff diff;
   GstClockTime expected, tolerance;
 
-  if (!GST_CLOCK_TIME_IS_VALID (running_time) || self->segment.rate != 1.0)
+  if (!GST_CLOCK_TIME_IS_VALID (time))
     return 0;
 
   expected = self->origin + gst_moshi_ticks_to_time (self->next - self->skip);
-  diff = GST_CLOCK_DIFF (expected, running_time);
+  diff = GST_CLOCK_DIFF (expected, time);
   tolerance = discont ? ROUNDING : opus && diff > 0 ? OPUS_HOLE : ALIGNMENT;
   if ((GstClockTime) ABS (diff) < tolerance)
     return 0;
@@ -211,7 +286,7 @@ gst_moshi_timeline_pad (GstMoshiTimeline * self, guint ticks)
 {
   self->next += ticks;
   self->skip += ticks;
-  self->padded = ticks;
+  self->padded += ticks;
 }
 
 /**

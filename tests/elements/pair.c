@@ -325,22 +325,28 @@ test_src_alone (void)
 }
 
 /* Nobody listens: all of it goes to the server, and the close is polite. */
+/* Nobody listens: all is sent, the last part of a packet and a tail beyond the
+ * window too, in real time or not. */
 static void
-test_sink_alone (void)
+test_sink_alone (gconstpointer data)
 {
+  const guint64 length = 50 * 501 + 6 * 24000;
   MoshiStandinConfig config;
   Harness *self;
 
   pairing_init_config (&config, MOSHI_STANDIN_SILENCE);
-  self = harness_new (NULL, "audiotestsrc name=m num-buffers=50 "
-      "samplesperbuffer=480 ! " CAPS " ! moshisink name=s");
+  self = harness_new (NULL, "audiotestsrc name=m num-buffers=50 is-live=%d "
+      "samplesperbuffer=501 ! " CAPS " ! moshisink name=s tail=6000",
+      GPOINTER_TO_INT (data));
   self->server = pairing_start_server (&config);
   pairing_call (self, "s", self->server);
+  harness_wait_state (self, GST_STATE_PAUSED);
+  harness_wait_connection (self, "ready");
   harness_play_to_eos (self);
   pairing_assert_clean_close (self->server);
-  g_assert_cmpuint (pairing_get_stat (self, "s", "samples-sent"), >=, 24000);
-  g_assert_true (moshi_standin_wait (self->server, MOSHI_STANDIN_SAMPLES, 24000,
-          HARNESS_PATIENCE));
+  g_assert_cmpuint (pairing_get_stat (self, "s", "samples-sent"), >=, length);
+  g_assert_true (moshi_standin_wait (self->server, MOSHI_STANDIN_SAMPLES,
+          length, HARNESS_PATIENCE));
   harness_free (self);
 }
 
@@ -689,7 +695,10 @@ add_tests (void)
   g_test_add_data_func ("/pair/pause/sink", GINT_TO_POINTER (TRUE), test_pause);
   g_test_add_data_func ("/pair/pause/src", GINT_TO_POINTER (FALSE), test_pause);
   g_test_add_func ("/pair/alone/src", test_src_alone);
-  g_test_add_func ("/pair/alone/sink", test_sink_alone);
+  g_test_add_data_func ("/pair/alone/sink/live", GINT_TO_POINTER (TRUE),
+      test_sink_alone);
+  g_test_add_data_func ("/pair/alone/sink/file", GINT_TO_POINTER (FALSE),
+      test_sink_alone);
   g_test_add_func ("/pair/ready", test_ready);
   g_test_add_func ("/pair/mute", test_mute);
   g_test_add_func ("/pair/eos/pipeline", test_eos_to_pipeline);
