@@ -190,8 +190,7 @@ gst_moshi_control_get_property (GstElement * element,
 
   switch (id) {
     case PROP_STATS:
-      g_value_take_boxed (value, gst_moshi_stats_new (talk,
-              output ? gst_moshi_output_get_words (output) : NULL));
+      g_value_take_boxed (value, gst_moshi_stats_new (talk));
       return;
     case PROP_CONNECTION_STATE:
       g_value_set_enum (value, gst_moshi_talk_get_state (talk));

@@ -216,7 +216,7 @@ send_packet (gpointer user_data, GBytes * packet, guint ticks, gboolean loud)
   GstMoshiInput *self = user_data;
 
   self->encoded += ticks;
-  return gst_moshi_talk_send (self->talk, packet, ticks, loud,
+  return gst_moshi_talk_send (self->talk, self->element, packet, ticks, loud,
       self->timeline.origin + gst_moshi_ticks_to_time (self->encoded));
 }
 

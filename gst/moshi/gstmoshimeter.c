@@ -25,8 +25,14 @@
 /* An utterance has at least this much speech, in ticks: a click is none. */
 #define MIN_UTTERANCE 7200      /* 150 ms */
 
+/* Pauses within an utterance are shorter. */
+#define MAX_PAUSE (600 * GST_MSECOND)
+
 /* Moshi begins to speak after at least this much quiet, in ticks. */
 #define MIN_QUIET 14400         /* 300 ms */
+
+/* What it begins later has another reason. */
+#define MAX_RESPONSE (10 * GST_SECOND)
 
 /**
  * gst_moshi_meter_reset:
@@ -36,20 +42,36 @@ void
 gst_moshi_meter_reset (GstMoshiMeter * self)
 {
   memset (self, 0, sizeof *self);
-  self->speech_end = GST_CLOCK_TIME_NONE;
+  self->loud_end = self->turn_end = GST_CLOCK_TIME_NONE;
+  self->next_mark = MARK_STEP;
   self->quiet_out = MIN_QUIET;
 }
 
 /**
  * gst_moshi_meter_new_session:
  * @self: a meter
+ * @ticks: input given to the server so far
  *
- * What was sent before is not answered any more.
+ * That is not answered any more; what comes now fills the frames of a new
+ * session.
  */
 void
-gst_moshi_meter_new_session (GstMoshiMeter * self)
+gst_moshi_meter_new_session (GstMoshiMeter * self, guint64 ticks)
 {
   self->n_marks = 0;
+  self->next_mark = ticks + MARK_STEP;
+}
+
+static void
+add_mark (GstMoshiMeter * self, guint64 ticks, gint64 now)
+{
+  guint slot = (self->first + self->n_marks) % GST_MOSHI_METER_MARKS;
+
+  if (self->n_marks == GST_MOSHI_METER_MARKS)
+    return;
+  self->mark_ticks[slot] = ticks;
+  self->mark_times[slot] = now;
+  self->n_marks++;
 }
 
 /**
@@ -63,16 +85,8 @@ gst_moshi_meter_new_session (GstMoshiMeter * self)
 void
 gst_moshi_meter_sent (GstMoshiMeter * self, guint64 ticks, gint64 now)
 {
-  guint last = (self->first + self->n_marks - 1) % GST_MOSHI_METER_MARKS;
-  guint slot = (self->first + self->n_marks) % GST_MOSHI_METER_MARKS;
-
-  if (self->n_marks == GST_MOSHI_METER_MARKS)
-    return;
-  if (self->n_marks > 0 && ticks < self->mark_ticks[last] + MARK_STEP)
-    return;
-  self->mark_ticks[slot] = ticks;
-  self->mark_times[slot] = now;
-  self->n_marks++;
+  for (; self->next_mark <= ticks; self->next_mark += MARK_STEP)
+    add_mark (self, self->next_mark, now);
 }
 
 static guint
@@ -115,7 +129,7 @@ gst_moshi_meter_received (GstMoshiMeter * self, guint64 ticks, gint64 now)
  * @self: a meter
  * @loud: whether there was speech in a packet of the user's
  * @duration: its length in ticks
- * @end: running time of its end
+ * @end: time of its end
  */
 void
 gst_moshi_meter_heard (GstMoshiMeter * self, gboolean loud, guint duration,
@@ -123,8 +137,26 @@ gst_moshi_meter_heard (GstMoshiMeter * self, gboolean loud, guint duration,
 {
   if (!loud)
     return;
+  if (!GST_CLOCK_TIME_IS_VALID (self->loud_end)
+      || end > self->loud_end + MAX_PAUSE)
+    self->loud_in = 0;
   self->loud_in = MIN (self->loud_in + duration, MIN_UTTERANCE);
-  self->speech_end = end;
+  self->loud_end = end;
+  if (self->loud_in == MIN_UTTERANCE)
+    self->turn_end = end;
+}
+
+static void
+count_response (GstMoshiMeter * self, guint64 response)
+{
+  self->turn_end = GST_CLOCK_TIME_NONE;
+  self->loud_in = 0;
+  if (response > MAX_RESPONSE)
+    return;
+  self->response = response;
+  self->response_max = MAX (self->response_max, response);
+  self->response_sum += response;
+  self->responses++;
 }
 
 /**
@@ -132,7 +164,7 @@ gst_moshi_meter_heard (GstMoshiMeter * self, gboolean loud, guint duration,
  * @self: a meter
  * @loud: whether there was speech in a packet of Moshi's
  * @duration: its length in ticks
- * @start: running time of its start
+ * @start: time of its start, counted as that of the user's
  */
 void
 gst_moshi_meter_said (GstMoshiMeter * self, gboolean loud, guint duration,
@@ -142,12 +174,9 @@ gst_moshi_meter_said (GstMoshiMeter * self, gboolean loud, guint duration,
     self->quiet_out = MIN (self->quiet_out + duration, MIN_QUIET);
     return;
   }
-  if (self->quiet_out >= MIN_QUIET && self->loud_in >= MIN_UTTERANCE
-      && start > self->speech_end) {
-    self->response = start - self->speech_end;
-    self->responses++;
-    self->loud_in = 0;
-  }
+  if (self->quiet_out == MIN_QUIET && GST_CLOCK_TIME_IS_VALID (self->turn_end)
+      && start > self->turn_end)
+    count_response (self, start - self->turn_end);
   self->quiet_out = 0;
 }
 
@@ -177,7 +206,10 @@ gst_moshi_meter_read (const GstMoshiMeter * self,
 {
   memset (reading, 0, sizeof *reading);
   reading->response = self->response;
+  reading->response_max = self->response_max;
   reading->responses = self->responses;
+  if (self->responses > 0)
+    reading->response_mean = self->response_sum / self->responses;
   if (self->count == 0)
     return;
   reading->min = self->min * 1000;

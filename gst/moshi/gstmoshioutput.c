@@ -85,6 +85,8 @@ gst_moshi_output_set_talk (GstMoshiOutput * self, GstMoshiTalk * talk)
   if (self->talk) {
     g_mutex_lock (&self->talk->lock);
     self->talk->schedule = NULL;
+    self->talk->words = NULL;
+    self->talk->n_words = gst_moshi_words_get_count (self->words);
     g_mutex_unlock (&self->talk->lock);
     gst_moshi_talk_unref (self->talk);
   }
@@ -93,6 +95,7 @@ gst_moshi_output_set_talk (GstMoshiOutput * self, GstMoshiTalk * talk)
   if (talk) {
     g_mutex_lock (&talk->lock);
     talk->schedule = &self->schedule;
+    talk->words = self->words;
     g_mutex_unlock (&talk->lock);
   }
 }
@@ -342,7 +345,7 @@ render (GstMoshiOutput * self, const GstMoshiItem * item, guint64 position)
     GST_WARNING_OBJECT (self->element, "silence for a packet: %s",
         error->message);
   g_mutex_lock (&self->talk->lock);
-  gst_moshi_meter_said (&self->talk->meter, loud, item->duration, start);
+  gst_moshi_talk_said_locked (self->talk, loud, item->duration, start);
   if (error)
     self->talk->output_filled += item->duration;
   g_mutex_unlock (&self->talk->lock);

@@ -1,37 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The `stats` property, put together from what each part counts. */
+/* The `stats` property: what each part counts, put together
+ *
+ * All of it is read with the talk locked, under which most of it is counted: so
+ * the fields of one structure are of one moment. What the session counts on
+ * the network thread is under a lock of its own, which comes after the talk's;
+ * what has come may be counted there and not yet in the talk.
+ *
+ * docs/statistics.md tells what each field means, and a test compares the two.
+ */
 
 #include "gstmoshistats.h"
 
+#include "gstmoshischedule.h"
 #include "gstmoshisettings.h"
-
-/* Samples at 24 kHz as time */
-static guint64
-samples_to_time (guint64 samples)
-{
-  return gst_util_uint64_scale_int (samples, GST_SECOND, 24000);
-}
-
-static void
-add_session (GstStructure * stats, GstMoshiTalk * talk)
-{
-  MoshiSessionStats session;
-
-  gst_moshi_talk_get_session_stats (talk, &session);
-  gst_structure_set (stats,
-      "bytes-sent", G_TYPE_UINT64, session.bytes_sent,
-      "bytes-received", G_TYPE_UINT64, session.bytes_received,
-      "messages-sent", G_TYPE_UINT64, session.messages_sent,
-      "messages-received", G_TYPE_UINT64, session.messages_received,
-      "samples-sent", G_TYPE_UINT64, session.samples_sent,
-      "samples-received", G_TYPE_UINT64, session.samples_received,
-      "send-dropped", G_TYPE_UINT64,
-      samples_to_time (session.samples_dropped),
-      "send-queued", G_TYPE_UINT64, samples_to_time (session.queued),
-      "sessions", G_TYPE_UINT, session.sessions,
-      "reconnects", G_TYPE_UINT, session.reconnects, NULL);
-}
+#include "gstmoshiwords.h"
 
 static void
 set_time (GstStructure * stats, const gchar * name, guint64 ticks)
@@ -41,7 +24,66 @@ set_time (GstStructure * stats, const gchar * name, guint64 ticks)
 }
 
 static void
-add_audio_locked (GstStructure * stats, GstMoshiTalk * talk)
+add_session (GstStructure * stats, const MoshiSessionStats * session)
+{
+  gst_structure_set (stats,
+      "bytes-sent", G_TYPE_UINT64, session->bytes_sent,
+      "bytes-received", G_TYPE_UINT64, session->bytes_received,
+      "messages-sent", G_TYPE_UINT64, session->messages_sent,
+      "messages-received", G_TYPE_UINT64, session->messages_received,
+      "samples-sent", G_TYPE_UINT64, session->samples_sent,
+      "samples-received", G_TYPE_UINT64, session->samples_received,
+      "sessions", G_TYPE_UINT, session->sessions,
+      "reconnects", G_TYPE_UINT, session->reconnects,
+      "renewals", G_TYPE_UINT, session->renewals, NULL);
+}
+
+/* What was to go up, and never did: there was nobody to take it, or it was
+ * thrown away after that. */
+static guint64
+get_unsent_locked (GstMoshiTalk * talk, const MoshiSessionStats * session)
+{
+  const guint64 accounted = 2 * (session->samples_sent + session->queued);
+
+  return talk->unsent + talk->sent - MIN (talk->sent, accounted);
+}
+
+static void
+add_input_locked (GstStructure * stats, GstMoshiTalk * talk,
+    const MoshiSessionStats * session)
+{
+  set_time (stats, "input-filled", talk->input_filled);
+  set_time (stats, "input-trimmed", talk->input_trimmed);
+  set_time (stats, "input-unsent", get_unsent_locked (talk, session));
+  set_time (stats, "send-queued", 2 * session->queued);
+}
+
+/* Where the next sample of output stands, against where the input stood that it
+ * answers. In batch that is `model-delay` by definition. */
+static guint64
+get_lag_locked (GstMoshiTalk * talk)
+{
+  GstMoshiSchedule *schedule = talk->schedule;
+  const guint64 answered = talk->received - MIN (talk->received, talk->queued);
+  GstClockTime out, in;
+
+  if (schedule == NULL || !talk->known || answered <= talk->session_start)
+    return 0;
+  if (!talk->live)
+    return gst_moshi_ticks_to_time (schedule->model_delay);
+  if (!GST_CLOCK_TIME_IS_VALID (talk->sent_end))
+    return 0;
+
+  out = gst_moshi_talk_get_time_locked (talk, schedule->element,
+      gst_moshi_ticks_to_time (gst_moshi_schedule_get_position_locked
+          (schedule)));
+  in = talk->sent_end - MIN (talk->sent_end,
+      gst_moshi_ticks_to_time (talk->sent - MIN (talk->sent, answered)));
+  return out > in ? out - in : 0;
+}
+
+static void
+add_output_locked (GstStructure * stats, GstMoshiTalk * talk)
 {
   set_time (stats, "in-flight",
       talk->sent > talk->received ? talk->sent - talk->received : 0);
@@ -50,14 +92,17 @@ add_audio_locked (GstStructure * stats, GstMoshiTalk * talk)
   set_time (stats, "trimmed", 0);
   set_time (stats, "dropped", talk->output_dropped);
   set_time (stats, "filled", talk->output_filled);
-  set_time (stats, "input-filled", talk->input_filled);
-  set_time (stats, "input-trimmed", talk->input_trimmed);
-  set_time (stats, "input-unsent", talk->unsent);
+  gst_structure_set (stats,
+      "lag", G_TYPE_UINT64, get_lag_locked (talk),
+      "words", G_TYPE_UINT, talk->words ?
+      gst_moshi_words_get_count (talk->words) : talk->n_words, NULL);
 }
 
 static void
-add_meter_locked (GstStructure * stats, GstMoshiTalk * talk)
+add_meter_locked (GstStructure * stats, GstMoshiTalk * talk,
+    const MoshiSessionStats * session)
 {
+  const guint64 network = session->network_round_trip * 1000;
   GstMoshiMeterReading reading;
 
   gst_moshi_meter_read (&talk->meter, &reading);
@@ -66,31 +111,36 @@ add_meter_locked (GstStructure * stats, GstMoshiTalk * talk)
       "round-trip-mean", G_TYPE_UINT64, reading.mean,
       "round-trip-p95", G_TYPE_UINT64, reading.p95,
       "round-trip-max", G_TYPE_UINT64, reading.max,
+      "network-round-trip", G_TYPE_UINT64, network,
+      "server-time", G_TYPE_UINT64, network == 0 ? 0 :
+      reading.mean - MIN (reading.mean, network),
       "response-time", G_TYPE_UINT64, reading.response,
+      "response-time-mean", G_TYPE_UINT64, reading.response_mean,
+      "response-time-max", G_TYPE_UINT64, reading.response_max,
       "responses", G_TYPE_UINT, reading.responses, NULL);
 }
 
 /**
  * gst_moshi_stats_new:
  * @talk: where the halves meet
- * @words: (nullable): what was heard in writing
  *
  * Any thread.
  *
  * Returns: (transfer full): `application/x-moshi-stats`; durations in ns
  */
 GstStructure *
-gst_moshi_stats_new (GstMoshiTalk * talk, GstMoshiWords * words)
+gst_moshi_stats_new (GstMoshiTalk * talk)
 {
   GstStructure *stats = gst_structure_new_empty ("application/x-moshi-stats");
+  MoshiSessionStats session;
 
-  add_session (stats, talk);
   g_mutex_lock (&talk->lock);
-  add_audio_locked (stats, talk);
-  add_meter_locked (stats, talk);
+  gst_moshi_talk_get_session_stats_locked (talk, &session);
+  add_session (stats, &session);
+  add_input_locked (stats, talk, &session);
+  add_output_locked (stats, talk);
+  add_meter_locked (stats, talk, &session);
   g_mutex_unlock (&talk->lock);
-  gst_structure_set (stats, "words", G_TYPE_UINT,
-      words ? gst_moshi_words_get_count (words) : 0, NULL);
   return stats;
 }
 

@@ -2,13 +2,11 @@
 #pragma once
 
 #include "gstmoshitalk.h"
-#include "gstmoshiwords.h"
 
 G_BEGIN_DECLS
 
 void gst_moshi_stats_install (GObjectClass * klass, guint stats,
     guint connection_state);
-GstStructure *gst_moshi_stats_new (GstMoshiTalk * talk,
-    GstMoshiWords * words);
+GstStructure *gst_moshi_stats_new (GstMoshiTalk * talk);
 
 G_END_DECLS

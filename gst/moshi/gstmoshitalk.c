@@ -6,6 +6,8 @@
 
 #include "gstmoshitalk.h"
 
+#include <string.h>
+
 #include "gstmoshischedule.h"
 #include "protocol/moshiopus.h"
 
@@ -137,6 +139,9 @@ gst_moshi_talk_reset_input (GstMoshiTalk * self)
   self->received = self->pushed = 0;
   self->upstream_latency = 0;
   self->last_answer = 0;
+  self->session_start = 0;
+  self->heard_end = self->sent_end = GST_CLOCK_TIME_NONE;
+  memset (&self->stats, 0, sizeof self->stats);
   gst_moshi_meter_reset (&self->meter);
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
@@ -161,6 +166,27 @@ gst_moshi_talk_reset_output (GstMoshiTalk * self)
   g_mutex_unlock (&self->lock);
 }
 
+/* Adds what a session has counted; of gauges its own is what holds. */
+static void
+add_session_stats (MoshiSessionStats * sum, MoshiSession * session)
+{
+  MoshiSessionStats stats;
+
+  moshi_session_get_stats (session, &stats);
+  sum->bytes_sent += stats.bytes_sent;
+  sum->bytes_received += stats.bytes_received;
+  sum->messages_sent += stats.messages_sent;
+  sum->messages_received += stats.messages_received;
+  sum->samples_sent += stats.samples_sent;
+  sum->samples_received += stats.samples_received;
+  sum->samples_dropped += stats.samples_dropped;
+  sum->queued = stats.queued;
+  sum->network_round_trip = stats.network_round_trip;
+  sum->sessions += stats.sessions;
+  sum->reconnects += stats.reconnects;
+  sum->renewals += stats.renewals;
+}
+
 /**
  * gst_moshi_talk_take_session:
  * @self: a talk
@@ -172,12 +198,13 @@ gst_moshi_talk_reset_output (GstMoshiTalk * self)
 void
 gst_moshi_talk_take_session (GstMoshiTalk * self, MoshiSession * session)
 {
-  MoshiSessionStats stats;
   MoshiSession *old;
 
   g_mutex_lock (&self->lock);
   old = self->session;
   self->session = session;
+  if (session)
+    self->counted = session;
   self->ready = FALSE;
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
@@ -185,34 +212,63 @@ gst_moshi_talk_take_session (GstMoshiTalk * self, MoshiSession * session)
   if (old == NULL)
     return;
   moshi_session_stop (old);
-  moshi_session_get_stats (old, &stats);
-  moshi_session_unref (old);
   g_mutex_lock (&self->lock);
-  self->stats = stats;
+  add_session_stats (&self->stats, old);
+  if (self->counted == old)
+    self->counted = NULL;
   self->state = MOSHI_LIFE_IDLE;
   g_mutex_unlock (&self->lock);
+  moshi_session_unref (old);
 }
 
 /**
- * gst_moshi_talk_get_session_stats:
+ * gst_moshi_talk_get_session_stats_locked:
  * @self: a talk
- * @stats: (out caller-allocates): of the session, or of the last one
+ * @stats: (out caller-allocates): of all sessions since the input started
  *
- * Any thread.
+ * What was taken by a session is counted in @self's `sent` with the same lock
+ * held, so the two agree.
  */
 void
-gst_moshi_talk_get_session_stats (GstMoshiTalk * self,
+gst_moshi_talk_get_session_stats_locked (GstMoshiTalk * self,
     MoshiSessionStats * stats)
 {
-  g_autoptr (MoshiSession) session = NULL;
-
-  g_mutex_lock (&self->lock);
   *stats = self->stats;
-  if (self->session)
-    session = moshi_session_ref (self->session);
-  g_mutex_unlock (&self->lock);
-  if (session)
-    moshi_session_get_stats (session, stats);
+  if (self->counted)
+    add_session_stats (stats, self->counted);
+}
+
+/**
+ * gst_moshi_talk_get_time_locked:
+ * @self: a talk
+ * @element: one of its halves
+ * @running_time: of that element's
+ *
+ * Two pipelines have a base time each: what they have in common is the clock.
+ *
+ * Returns: a time that is the same for both halves: of a pair the clock's
+ */
+GstClockTime
+gst_moshi_talk_get_time_locked (GstMoshiTalk * self, GstElement * element,
+    GstClockTime running_time)
+{
+  return self->paired ? running_time + gst_element_get_base_time (element) :
+      running_time;
+}
+
+/**
+ * gst_moshi_talk_said_locked:
+ * @self: a talk with a listener
+ * @loud: whether there is speech in a packet of Moshi's
+ * @ticks: its length
+ * @start: running time of its start
+ */
+void
+gst_moshi_talk_said_locked (GstMoshiTalk * self, gboolean loud, guint ticks,
+    GstClockTime start)
+{
+  gst_moshi_meter_said (&self->meter, loud, ticks,
+      gst_moshi_talk_get_time_locked (self, self->schedule->element, start));
 }
 
 /**
@@ -519,6 +575,7 @@ static void
 count_sent_locked (GstMoshiTalk * self, guint ticks)
 {
   self->sent += ticks;
+  self->sent_end = self->heard_end;
   gst_moshi_meter_sent (&self->meter, self->sent, g_get_monotonic_time ());
 }
 
@@ -555,9 +612,27 @@ send_live_locked (GstMoshiTalk * self, GBytes * packet, guint ticks)
   return check_flow_locked (self);
 }
 
+/* Notes when the user has said a packet that ends at that running time. */
+static void
+hear_locked (GstMoshiTalk * self, GstElement * element, gboolean loud,
+    guint ticks, GstClockTime end)
+{
+  /* A file that is spoken to a live listener is behind its own time stamps
+   * where the server was not there. */
+  if (self->paired && !self->input_live)
+    end = gst_element_get_current_clock_time (element);
+  else
+    end = gst_moshi_talk_get_time_locked (self, element, end);
+  if (!GST_CLOCK_TIME_IS_VALID (end))
+    return;
+  self->heard_end = end;
+  gst_moshi_meter_heard (&self->meter, loud, ticks, end);
+}
+
 /**
  * gst_moshi_talk_send:
  * @self: a talk
+ * @element: that speaks
  * @packet: (transfer none): one Opus packet
  * @ticks: its duration
  * @loud: whether there is speech in it
@@ -568,13 +643,13 @@ send_live_locked (GstMoshiTalk * self, GBytes * packet, guint ticks)
  * Returns: as gst_moshi_talk_check_flow()
  */
 GstFlowReturn
-gst_moshi_talk_send (GstMoshiTalk * self, GBytes * packet, guint ticks,
-    gboolean loud, GstClockTime end)
+gst_moshi_talk_send (GstMoshiTalk * self, GstElement * element,
+    GBytes * packet, guint ticks, gboolean loud, GstClockTime end)
 {
   GstFlowReturn ret;
 
   g_mutex_lock (&self->lock);
-  gst_moshi_meter_heard (&self->meter, loud, ticks, end);
+  hear_locked (self, element, loud, ticks, end);
   if (self->input_live)
     ret = send_live_locked (self, packet, ticks);
   else
@@ -673,7 +748,8 @@ gst_moshi_talk_started (GstMoshiTalk * self, guint index)
   item->index = index;
   /* What an ended session has not answered will not come. */
   self->received = self->sent;
-  gst_moshi_meter_new_session (&self->meter);
+  self->session_start = self->sent;
+  gst_moshi_meter_new_session (&self->meter, self->sent);
   self->session_index = index;
   self->ready = TRUE;
   append_locked (self, item);

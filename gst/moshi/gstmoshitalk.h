@@ -101,15 +101,19 @@ typedef struct
   /* All below: by lock */
 
   MoshiSession *session;        /* from READY to PAUSED until back */
-  MoshiSessionStats stats;      /* of the last session, once it is gone */
+  MoshiSession *counted;        /* the same, until its counts are in `stats` */
+  MoshiSessionStats stats;      /* of those that are gone, since the start */
   MoshiLifeState state;
   guint session_index;
+  guint64 session_start;        /* `sent` when it began */
   gboolean ready;               /* the server takes audio */
   gboolean failed;              /* the error is posted; nothing comes any more */
 
   /* Who speaks and who listens, while they do */
   GstMoshiInput *input;         /* kept fed, live */
   GstMoshiSchedule *schedule;   /* told what arrives */
+  struct _GstMoshiWords *words; /* counts the listener's words */
+  guint n_words;                /* of the last listener, once it is gone */
 
   /* Batch or live, known when upstream could be asked; does not change from
    * then on until the tasks have stopped, so that they need no lock to read it.
@@ -122,6 +126,9 @@ typedef struct
   /* The way up */
   gboolean input_flushing;
   guint64 sent;                 /* ticks given to the server */
+  GstClockTime heard_end;       /* end of the last packet of the user's: running
+                                 * time, in a pair clock time */
+  GstClockTime sent_end;        /* likewise, of the last one that was given */
   GstClockTime upstream_latency;        /* of a live source, by its own word */
   guint64 unsent;               /* ticks thrown away: nobody there to take them */
   guint64 input_filled;         /* ticks of silence sent in place of gaps */
@@ -170,8 +177,12 @@ void gst_moshi_talk_set_upstream_latency (GstMoshiTalk * self,
     GstClockTime latency);
 void gst_moshi_talk_set_input (GstMoshiTalk * self, GstMoshiInput * input);
 MoshiLifeState gst_moshi_talk_get_state (GstMoshiTalk * self);
-void gst_moshi_talk_get_session_stats (GstMoshiTalk * self,
+void gst_moshi_talk_get_session_stats_locked (GstMoshiTalk * self,
     MoshiSessionStats * stats);
+GstClockTime gst_moshi_talk_get_time_locked (GstMoshiTalk * self,
+    GstElement * element, GstClockTime running_time);
+void gst_moshi_talk_said_locked (GstMoshiTalk * self, gboolean loud,
+    guint ticks, GstClockTime start);
 void gst_moshi_talk_set_input_flushing (GstMoshiTalk * self,
     gboolean flushing);
 void gst_moshi_talk_set_output_flushing (GstMoshiTalk * self,
@@ -182,8 +193,8 @@ void gst_moshi_talk_restart (GstMoshiTalk * self);
 void gst_moshi_talk_fail (GstMoshiTalk * self);
 gboolean gst_moshi_talk_has_failed (GstMoshiTalk * self);
 GstFlowReturn gst_moshi_talk_check_flow (GstMoshiTalk * self);
-GstFlowReturn gst_moshi_talk_send (GstMoshiTalk * self, GBytes * packet,
-    guint ticks, gboolean loud, GstClockTime end);
+GstFlowReturn gst_moshi_talk_send (GstMoshiTalk * self, GstElement * element,
+    GBytes * packet, guint ticks, gboolean loud, GstClockTime end);
 gboolean gst_moshi_talk_wait_room (GstMoshiTalk * self, gboolean * waited);
 gboolean gst_moshi_talk_close (GstMoshiTalk * self);
 

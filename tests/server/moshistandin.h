@@ -150,6 +150,8 @@ typedef struct
   guint64 frames_in;            /* steps taken */
   guint64 frames_sent;          /* 80 ms frames of audio answered */
   guint64 text_sent;            /* text messages sent */
+  guint64 messages_sent;        /* binary messages sent, of any kind */
+  guint64 bytes_sent;           /* their bytes, the kind's byte included */
 } MoshiStandinStats;
 
 /**

@@ -27,6 +27,11 @@ standin_clear_timer (GSource ** timer)
 static void
 send_message (StandinSession * self, gconstpointer data, gsize size)
 {
+  MoshiStandinStats *stats = standin_stats_begin (self->server);
+
+  stats->messages_sent++;
+  stats->bytes_sent += size;
+  standin_stats_end (self->server);
   if (self->stalling)
     g_queue_push_tail (&self->held, g_bytes_new (data, size));
   else

@@ -199,13 +199,18 @@ count_sent (MoshiSession * self, GBytes * message, guint duration)
   self->stats.messages_sent++;
   self->stats.bytes_sent += g_bytes_get_size (message);
   self->stats.samples_sent += duration;
+  if (duration > 0)
+    moshi_send_queue_sent (self->queue);
   g_mutex_unlock (&self->lock);
 }
 
 static void
-count_received (MoshiSession * self, GBytes * message)
+count_received (MoshiSession * self, MoshiLink * link, GBytes * message)
 {
+  guint round_trip = moshi_link_get_round_trip (link);
+
   g_mutex_lock (&self->lock);
+  self->stats.network_round_trip = round_trip;
   self->stats.messages_received++;
   self->stats.bytes_received += g_bytes_get_size (message);
   g_mutex_unlock (&self->lock);
@@ -236,7 +241,7 @@ on_link_message (MoshiLink * link, GBytes * message, gboolean is_text,
   GError *error = NULL;
   MoshiReceiverResult result;
 
-  count_received (self, message);
+  count_received (self, link, message);
   result = moshi_receiver_take (self->receiver, message, is_text,
       g_get_monotonic_time (), &error);
   switch (result) {

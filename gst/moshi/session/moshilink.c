@@ -3,6 +3,12 @@
 
 #include <libsoup/soup.h>
 
+#ifdef __linux__
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#endif
+
 /*
  * One WebSocket connection
  * ------------------------
@@ -462,6 +468,34 @@ moshi_link_is_open (MoshiLink * self)
 {
   return self->ws != NULL && soup_websocket_connection_get_state (self->ws)
       == SOUP_WEBSOCKET_STATE_OPEN;
+}
+
+/**
+ * moshi_link_get_round_trip:
+ * @self: a link
+ *
+ * What the kernel has measured of its own segments and their acknowledgements:
+ * no ping of ours is needed, which some servers would take amiss. The shortest
+ * of the last minutes, as a peer may hold acknowledgements back (RFC 1122
+ * section 4.2.3.2). Behind a proxy it is the way to the proxy.
+ *
+ * Returns: in µs; 0 where that is not known
+ */
+guint
+moshi_link_get_round_trip (MoshiLink * self)
+{
+#ifdef __linux__
+  struct tcp_info info = { 0, };
+  socklen_t size = sizeof info;
+
+  if (self->socket != NULL
+      && getsockopt (g_socket_get_fd (self->socket), IPPROTO_TCP, TCP_INFO,
+          &info, &size) == 0
+      && size >= G_STRUCT_OFFSET (struct tcp_info, tcpi_min_rtt)
+      + sizeof info.tcpi_min_rtt && info.tcpi_min_rtt != G_MAXUINT32)
+      return info.tcpi_min_rtt;
+#endif
+  return 0;
 }
 
 static gboolean

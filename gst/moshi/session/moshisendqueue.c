@@ -11,7 +11,8 @@ struct _MoshiSendQueue
   GMutex lock;                  /* guards all below; a leaf */
   GQueue packets;               /* GBytes */
   guint64 max;                  /* 48 kHz samples, as all below */
-  guint64 queued;
+  guint64 queued;               /* `in_hand` is part of it */
+  guint64 in_hand;              /* of the packet pulled last, not yet sent */
   guint64 dropped;
   gboolean open;
   gboolean awake;               /* the network thread knows there is work */
@@ -38,8 +39,8 @@ static void
 clear_locked (MoshiSendQueue * self)
 {
   g_queue_clear_full (&self->packets, (GDestroyNotify) g_bytes_unref);
-  self->dropped += self->queued;
-  self->queued = 0;
+  self->dropped += self->queued - self->in_hand;
+  self->queued = self->in_hand;
   self->awake = FALSE;
 }
 
@@ -133,10 +134,21 @@ moshi_send_queue_push (MoshiSendQueue * self, GBytes * packet, gboolean * wake)
   return taken;
 }
 
+static void
+put_down_locked (MoshiSendQueue * self)
+{
+  self->queued -= self->in_hand;
+  self->in_hand = 0;
+}
+
 /**
  * moshi_send_queue_pull:
  * @self: a queue
  * @duration: (out): of the packet, in 48 kHz samples
+ *
+ * The packet counts as waiting until moshi_send_queue_sent(), or the next pull:
+ * whoever counts what was sent can see to it that nothing is counted twice or
+ * not at all.
  *
  * Returns: (transfer full) (nullable): the oldest packet; %NULL when there is
  *     none, and then the next push says to wake the network thread
@@ -150,16 +162,30 @@ moshi_send_queue_pull (MoshiSendQueue * self, guint * duration)
 
   *duration = 0;
   g_mutex_lock (&self->lock);
+  put_down_locked (self);
   packet = g_queue_pop_head (&self->packets);
   if (packet != NULL) {
     data = g_bytes_get_data (packet, &size);
-    *duration = moshi_opus_packet_duration (data, size);
-    self->queued -= *duration;
+    self->in_hand = *duration = moshi_opus_packet_duration (data, size);
   } else {
     self->awake = FALSE;
   }
   g_mutex_unlock (&self->lock);
   return packet;
+}
+
+/**
+ * moshi_send_queue_sent:
+ * @self: a queue
+ *
+ * The packet pulled last does not wait any more.
+ */
+void
+moshi_send_queue_sent (MoshiSendQueue * self)
+{
+  g_mutex_lock (&self->lock);
+  put_down_locked (self);
+  g_mutex_unlock (&self->lock);
 }
 
 /**

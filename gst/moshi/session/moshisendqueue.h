@@ -21,6 +21,7 @@ void moshi_send_queue_clear (MoshiSendQueue * self);
 gboolean moshi_send_queue_push (MoshiSendQueue * self, GBytes * packet,
     gboolean * wake);
 GBytes *moshi_send_queue_pull (MoshiSendQueue * self, guint * duration);
+void moshi_send_queue_sent (MoshiSendQueue * self);
 gboolean moshi_send_queue_is_empty (MoshiSendQueue * self);
 void moshi_send_queue_get_stats (MoshiSendQueue * self, guint64 * queued,
     guint64 * dropped);

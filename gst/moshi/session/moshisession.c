@@ -9,7 +9,7 @@
  * told in moshicourse.c.
  *
  * Locks. `lock` guards the gate and the stats; the send queue has a lock of its
- * own. Both are leaves: no callback and nothing foreign is called under them.
+ * own, taken after it. No callback and nothing foreign is called under them.
  *
  * The gate. Every callback passes it: `stopped` forbids it and `calling` tells
  * that one runs. So moshi_session_stop() can promise that none runs or will run
@@ -363,8 +363,8 @@ moshi_session_get_stats (MoshiSession * self, MoshiSessionStats * stats)
 {
   guint64 queued, dropped;
 
-  moshi_send_queue_get_stats (self->queue, &queued, &dropped);
   g_mutex_lock (&self->lock);
+  moshi_send_queue_get_stats (self->queue, &queued, &dropped);
   *stats = self->stats;
   g_mutex_unlock (&self->lock);
   stats->samples_sent /= 2;

@@ -132,8 +132,14 @@ typedef gboolean (*MoshiSessionCertificateCallback) (MoshiSession * session,
  * @samples_dropped: audio given that was never sent (queue full, or no session
  *     to send it to), in samples at 24 kHz
  * @queued: audio waiting to be sent, in samples at 24 kHz
+ * @network_round_trip: what the kernel takes for the shortest round trip of
+ *     the present or last connection, in µs; 0 where it does not say
  * @sessions: sessions that were ready
  * @reconnects: sessions that followed a lost one
+ * @renewals: sessions that took over from one before it came to its limit
+ *
+ * Consistent: what was taken by moshi_session_send() is at any time either
+ * sent, queued or dropped.
  */
 typedef struct
 {
@@ -145,8 +151,10 @@ typedef struct
   guint64 samples_received;
   guint64 samples_dropped;
   guint64 queued;
+  guint64 network_round_trip;
   guint sessions;
   guint reconnects;
+  guint renewals;
 } MoshiSessionStats;
 
 gboolean moshi_session_config_check (const MoshiSessionConfig * config,
