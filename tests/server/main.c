@@ -26,6 +26,7 @@ typedef struct
   gint max_steps;
   gchar *tls_cert;
   gchar *tls_key;
+  gchar *keep;
   gchar **faults;
   gint fault_first;
   gboolean once;
@@ -121,6 +122,9 @@ static const GOptionEntry entries[] = {
       "Misbehave; see below", "NAME[=ARG]"},
   {"fault-first", 0, 0, G_OPTION_ARG_INT, &options.fault_first,
       "Only the first N requests meet the faults (0: all)", "N"},
+  {"keep", 0, 0, G_OPTION_ARG_FILENAME, &options.keep,
+        "Add the audio that comes to STEM-heard.ogg and what is answered to "
+        "STEM-said.ogg, packet by packet as they are", "STEM"},
   {"once", 0, 0, G_OPTION_ARG_NONE, &options.once,
       "Exit when the first session is over", NULL},
   {"log", 'l', 0, G_OPTION_ARG_NONE, &options.config.log,
@@ -185,6 +189,7 @@ fill_config (GError ** error)
   config->max_steps = options.max_steps;
   config->tls_cert = options.tls_cert;
   config->tls_key = options.tls_key;
+  config->keep_files = options.keep;
   config->faults = (const gchar * const *) options.faults;
   config->fault_first = options.fault_first;
   return TRUE;
@@ -201,6 +206,7 @@ free_options (void)
   g_free (options.key);
   g_free (options.tls_cert);
   g_free (options.tls_key);
+  g_free (options.keep);
   g_strfreev (options.faults);
 }
 

@@ -64,6 +64,9 @@ typedef enum
  * @fault_first: the faults meet the first so many requests only; 0 is all
  * @keep_packets: how many Opus packets of the client to keep
  * @keep_pcm: how many decoded samples to keep
+ * @keep_files: (nullable): what a client sends as audio is added to the file of
+ *     this name and `-heard.ogg`, byte by byte, what it is to get to the one
+ *     with `-said.ogg`
  * @log: tell stderr what happens
  *
  * Fill it with moshi_standin_config_init() first. Strings are copied by
@@ -92,6 +95,7 @@ typedef struct
   guint fault_first;
   guint keep_packets;
   guint keep_pcm;
+  const gchar *keep_files;
   gboolean log;
 } MoshiStandinConfig;
 

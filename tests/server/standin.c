@@ -61,6 +61,7 @@ copy_config (MoshiStandin * self, const MoshiStandinConfig * config)
     mine->key = g_strdup (DEFAULT_KEY);
   mine->tls_cert = g_strdup (config->tls_cert);
   mine->tls_key = g_strdup (config->tls_key);
+  mine->keep_files = g_strdup (config->keep_files);
   mine->text_every = MAX (config->text_every, 1);
   self->max_steps = config->max_steps > 0 ?
       config->max_steps : self->flavour->max_steps;
@@ -167,6 +168,7 @@ moshi_standin_free (MoshiStandin * self)
   g_free ((gchar *) self->config.key);
   g_free ((gchar *) self->config.tls_cert);
   g_free ((gchar *) self->config.tls_key);
+  g_free ((gchar *) self->config.keep_files);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->changed);
   g_free (self);

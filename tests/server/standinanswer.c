@@ -206,6 +206,7 @@ make_page (StandinSession * self, const StandinPacket * packet,
 
   standin_ogg_out_packet (self->ogg_out, packet->data, packet->size, granule,
       pages);
+  standin_session_keep (self, "said", pages->data + start, pages->len - start);
   self->pages_out++;
   /* Byte 22 of a page begins its checksum. */
   if (bad > 0 && self->pages_out % bad == 0)
@@ -219,10 +220,15 @@ make_page (StandinSession * self, const StandinPacket * packet,
 static void
 add_headers (StandinSession * self, GByteArray * pages)
 {
+  guint start = pages->len;
+
   standin_ogg_out_head (self->ogg_out, pages);
+  standin_session_keep (self, "said", pages->data + start, pages->len - start);
   if (self->flavour->layout == STANDIN_LAYOUT_HEADERS_APART)
     send_audio (self, pages);
+  start = pages->len;
   standin_ogg_out_tags (self->ogg_out, pages);
+  standin_session_keep (self, "said", pages->data + start, pages->len - start);
   self->headers_sent = TRUE;
 }
 

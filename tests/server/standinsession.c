@@ -7,6 +7,7 @@
  */
 #include "standinsession.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* What a client may send ahead of the handshake before TCP holds it back. */
@@ -419,6 +420,34 @@ call_after_limit (StandinSession * self)
     standin_session_hang_up (self, "max_steps are made");
 }
 
+/**
+ * standin_session_keep:
+ * @self: the session
+ * @what: `heard` or `said`
+ * @data: (array length=size): bytes of an Ogg stream
+ * @size: how many
+ *
+ * Adds them to a file, if files are wanted.
+ */
+void
+standin_session_keep (StandinSession * self, const gchar * what,
+    gconstpointer data, gsize size)
+{
+  const gchar *stem = self->server->config.keep_files;
+  gchar *name;
+  FILE *file;
+
+  if (stem == NULL)
+    return;
+  name = g_strdup_printf ("%s-%s.ogg", stem, what);
+  file = fopen (name, "ab");
+  if (file == NULL || fwrite (data, 1, size, file) != size)
+    g_printerr ("cannot write %s\n", name);
+  if (file != NULL)
+    fclose (file);
+  g_free (name);
+}
+
 static void
 take_audio (StandinSession * self, const guint8 * data, gsize size)
 {
@@ -431,6 +460,7 @@ take_audio (StandinSession * self, const guint8 * data, gsize size)
     call_after_limit (self);
   if (self->state != STANDIN_READY)
     return;
+  standin_session_keep (self, "heard", data, size);
   problem = standin_ogg_in_feed (self->ogg_in, data, size,
       standin_stats_begin (server), self->pcm, server->packets,
       server->config.keep_packets, server->report);

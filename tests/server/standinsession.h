@@ -87,6 +87,8 @@ void standin_answer_leftovers (StandinSession * self);
 void standin_check_faults (StandinSession * self);
 void standin_clear_timer (GSource ** timer);
 
+void standin_session_keep (StandinSession * self, const gchar * what,
+    gconstpointer data, gsize size);
 void standin_session_hang_up (StandinSession * self, const gchar * why);
 
 G_END_DECLS

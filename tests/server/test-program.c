@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The stand-in server as a program: its one line, its options, its end. */
+#include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
 
@@ -138,6 +139,75 @@ test_help (void)
   g_object_unref (process);
 }
 
+static GBytes *
+take_file (const gchar * stem, const gchar * rest)
+{
+  gchar *name = g_strconcat (stem, rest, NULL);
+  gchar *data = NULL;
+  gsize size = 0;
+  GError *error = NULL;
+
+  g_file_get_contents (name, &data, &size, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (g_unlink (name), ==, 0);
+  g_free (name);
+  return g_bytes_new_take (data, size);
+}
+
+/* The audio of all messages, as it came */
+static GBytes *
+join_audio (GPtrArray * messages)
+{
+  GByteArray *audio = g_byte_array_new ();
+  guint i;
+
+  for (i = 0; i < messages->len; i++) {
+    gsize size;
+    const guint8 *data = g_bytes_get_data (messages->pdata[i], &size);
+
+    if (size > 0 && data[0] == 1)
+      g_byte_array_append (audio, data + 1, size - 1);
+  }
+  return g_byte_array_free_to_bytes (audio);
+}
+
+/* Both files are what went over the wire. */
+static void
+test_keep (void)
+{
+  gchar *folder = g_dir_make_tmp ("moshi-keep-XXXXXX", NULL);
+  gchar *stem = g_build_filename (folder, "talk", NULL);
+  const gchar *args[] = { "--port", "0", "--once", "--flavour", "moshi-server",
+    "--keep", stem, NULL
+  };
+  GSubprocess *process = run (G_SUBPROCESS_FLAGS_STDOUT_PIPE, args);
+  gchar *address = read_address (process);
+  TestClient *client = test_client_new (address, 24000, 1);
+  GBytes *heard, *said, *got;
+
+  test_client_connect (client);
+  test_client_wait_handshake (client);
+  test_client_send_audio (client, 800, 40);
+  test_client_wait_samples (client, 8 * 1920);
+  test_client_close (client, 1000, NULL);
+  test_client_wait_closed (client);
+  g_subprocess_wait (process, NULL, NULL);
+  heard = take_file (stem, "-heard.ogg");
+  said = take_file (stem, "-said.ogg");
+  got = join_audio (test_client_get (client)->messages);
+  g_assert_cmpmem (g_bytes_get_data (heard, NULL), 4, "OggS", 4);
+  g_assert_true (g_bytes_equal (said, got));
+  g_bytes_unref (heard);
+  g_bytes_unref (said);
+  g_bytes_unref (got);
+  g_assert_cmpint (g_rmdir (folder), ==, 0);
+  test_client_free (client);
+  g_object_unref (process);
+  g_free (address);
+  g_free (stem);
+  g_free (folder);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -146,5 +216,6 @@ main (int argc, char **argv)
   g_test_add_func ("/standin/program/signals", test_signals);
   g_test_add_func ("/standin/program/bad-options", test_bad_options);
   g_test_add_func ("/standin/program/help", test_help);
+  g_test_add_func ("/standin/program/keep", test_keep);
   return g_test_run ();
 }
