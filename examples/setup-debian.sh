@@ -22,7 +22,10 @@ server="libespeak-ng-dev espeak-ng-data"
 # alsa-utils: recorded announcements, the human speech of tests and demo
 speech="alsa-utils sox"
 # libclang-rt: libFuzzer
-test="$server $speech clang libclang-rt-dev indent python3"
+# for the recipes of docs/: a sound server that needs no sound card, a program
+recipes="pulseaudio pulseaudio-utils python3-numpy python3-gi
+  gir1.2-gstreamer-1.0"
+test="$server $speech $recipes clang libclang-rt-dev indent python3"
 demo="$server $speech python3 python3-numpy python3-matplotlib
   fonts-dejavu-core"
 

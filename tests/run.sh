@@ -9,7 +9,8 @@
 #   tests/run.sh --no-install ... without looking for packages
 #
 #   checks   form and includes of the sources
-#   plain    gcc, the whole suite, then the README's pipelines and the demo
+#   plain    gcc, the whole suite, then the README's pipelines, the demo and the
+#            recipes of docs/
 #   asan     gcc with AddressSanitizer and UBSan, the whole suite
 #   clang    builds only: no warning of clang's either
 #   fuzz     libFuzzer, a minute each target (tests/fuzz/run.sh)
@@ -133,6 +134,8 @@ for part in $parts; do
       if build plain; then
         suite plain
         tap "plain: the README's pipelines, the demo" tests/generic/readme.py \
+          "$top/build-test-plain"
+        tap "plain: the recipes" tests/generic/recipes.py \
           "$top/build-test-plain"
       fi
       ;;

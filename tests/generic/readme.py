@@ -11,42 +11,26 @@ A comment before each block of the README says how it is run:
     <!-- runs: file with key -->  the same, against a server that wants a key
     <!-- runs: live -->           goes on until it is interrupted
     <!-- runs: live with NAME --> beside the block that is marked NAME
-
-Nothing here needs or touches a sound card or a screen: the autodetecting
-elements are made to find none, and put a live test source and clocked sinks in
-their place.
 """
 import os
 import re
-import selectors
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 import wave
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
-BLOCK = re.compile(r'<!-- runs: ([a-z ]+) -->\n```sh\n(.*?)```', re.S)
+from pages import LONG, READY, TOP, Pages, Process
+
 TABLE = re.compile(r'^\| ((?:`[a-z-]+`(?:, )?)+) \|', re.M)
 NAME = re.compile(r'`([a-z-]+)`')
-READY = 'Moshi is listening'
 # What the server says in a live run; its words go on as long as sound comes.
 TEXT = 'These are a few words, and after them there is an end.'
 LAST_WORD = 'end.'
 # Then a second without an error is enough.
 SOME_TIME = 1
-LONG = 60
 KEY = 'secret-of-the-readme'
-# The sinks come first of all sinks; of the sources none can be had, and then
-# autoaudiosrc falls back to a live test source.
-RANKS = ','.join(
-    [name + ':MAX' for name in ('fakeaudiosink', 'fakevideosink')] +
-    [name + ':NONE' for name in (
-        'alsasrc', 'pulsesrc', 'pipewiresrc', 'jackaudiosrc', 'osssrc',
-        'oss4src', 'openalsrc')])
 
 
 # What GstObject and GstBaseSink bring along
@@ -56,83 +40,7 @@ BASE_PROPERTIES = {
     'render-delay', 'throttle-time', 'ts-offset'}
 
 
-class Process:
-    """A command in a process group of its own, and what it prints."""
-
-    def __init__(self, command, folder, environment):
-        if isinstance(command, str):
-            command = ['sh', '-c', 'exec ' + command]
-        self.process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True)
-        self.output = ''
-
-    def wait_for(self, pattern, seconds):
-        """Reads until pattern matches; False at the end or when time is up."""
-        end = time.monotonic() + seconds
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.process.stdout, selectors.EVENT_READ)
-            while not (pattern and re.search(pattern, self.output)):
-                left = end - time.monotonic()
-                if left <= 0 or not selector.select(left):
-                    return False
-                data = os.read(self.process.stdout.fileno(), 65536)
-                if not data:
-                    return False
-                self.output += data.decode(errors='replace')
-        return True
-
-    def signal(self, number):
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, number)
-
-    def end(self, seconds=LONG):
-        """Returns the exit status, after killing what does not end."""
-        self.wait_for(None, seconds)
-        try:
-            status = self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.signal(signal.SIGKILL)
-            self.process.wait()
-            status = 'none: it did not end'
-        self.process.stdout.close()
-        return status
-
-
-class Readme:
-    def __init__(self, build, folder):
-        self.build = build
-        self.folder = folder
-        self.environment = dict(
-            os.environ, LC_ALL='C.UTF-8', GST_REGISTRY_FORK='no',
-            GST_PLUGIN_PATH=os.path.join(build, 'gst', 'moshi'),
-            GST_PLUGIN_FEATURE_RANK=RANKS,
-            GST_REGISTRY=os.path.join(folder, 'registry'))
-        with open(os.path.join(TOP, 'README.md'), encoding='utf-8') as text:
-            self.text = text.read()
-        self.blocks = BLOCK.findall(self.text)
-        self.number = 0
-
-    def report(self, name, problem, output=''):
-        self.number += 1
-        if problem:
-            for line in ('%s\n%s' % (problem, output)).strip().split('\n'):
-                print('# ' + line)
-        print('%sok %d - %s' % ('not ' if problem else '', self.number, name),
-              flush=True)
-
-    def start_server(self, arguments, uri):
-        """Starts a stand-in whose address goes to the environment."""
-        server = Process(
-            [os.path.join(self.build, 'tests', 'server', 'moshi-standin'),
-             '--port', '0', '--log'] + arguments,
-            self.folder, self.environment)
-        if not server.wait_for(r'ws://\S+', LONG):
-            raise RuntimeError('no stand-in server: ' + server.output)
-        uri['MOSHI_URI'] = re.search(r'ws://\S+', server.output).group(0)
-        return server
-
+class Readme(Pages):
     def run_file(self, command, environment):
         answer = os.path.join(self.folder, 'answer.wav')
         words = os.path.join(self.folder, 'answer.srt')
@@ -259,7 +167,7 @@ def make_question(path):
 def main(build):
     with tempfile.TemporaryDirectory() as folder:
         make_question(os.path.join(folder, 'question.wav'))
-        Readme(os.path.abspath(build), folder).run()
+        Readme('README.md', os.path.abspath(build), folder).run()
 
 
 if __name__ == '__main__':

@@ -123,7 +123,7 @@ static const GOptionEntry entries[] = {
   {"fault-first", 0, 0, G_OPTION_ARG_INT, &options.fault_first,
       "Only the first N requests meet the faults (0: all)", "N"},
   {"keep", 0, 0, G_OPTION_ARG_FILENAME, &options.keep,
-        "Add the audio that comes to STEM-heard.ogg and what is answered to "
+      "Add the audio that comes to STEM-heard.ogg and what is answered to "
         "STEM-said.ogg, packet by packet as they are", "STEM"},
   {"once", 0, 0, G_OPTION_ARG_NONE, &options.once,
       "Exit when the first session is over", NULL},
