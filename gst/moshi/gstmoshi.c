@@ -273,24 +273,34 @@ src_activate_mode (GstPad * pad, GstObject * parent, GstPadMode mode,
   return gst_moshi_output_activate (self->output, active);
 }
 
-/* Live, a sample stamped p leaves by p + upstream's latency + ours. What comes
- * after may wait as long as it likes: our own thread pushes, upstream's never
- * waits for it. */
+static gboolean
+is_live (GstMoshi * self)
+{
+  gboolean live;
+
+  g_mutex_lock (&self->talk->lock);
+  live = self->talk->live;
+  g_mutex_unlock (&self->talk->lock);
+  return live;
+}
+
+/* Live, a sample stamped p leaves by p + upstream's latency + ours. What was live
+ * stays so when upstream is taken away, with the latency last heard of. */
 static gboolean
 query_latency (GstMoshi * self, GstQuery * query)
 {
-  gboolean live;
-  GstClockTime min, max;
+  gboolean live = FALSE, answered;
+  GstClockTime min;
 
-  if (!gst_pad_peer_query (self->sinkpad, query))
-    return FALSE;
-  gst_query_parse_latency (query, &live, &min, &max);
-  if (!live)
-    return TRUE;
+  answered = gst_pad_peer_query (self->sinkpad, query);
+  if (answered)
+    gst_query_parse_latency (query, &live, &min, NULL);
+  if (live)
+    set_upstream_latency (self, min);
+  else if (answered || !is_live (self))
+    return answered;
 
-  set_upstream_latency (self, min);
-  min += gst_moshi_output_get_latency (self->output);
-  gst_query_set_latency (query, TRUE, min, GST_CLOCK_TIME_NONE);
+  gst_moshi_output_answer_latency (self->output, query);
   return TRUE;
 }
 

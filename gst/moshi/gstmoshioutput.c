@@ -164,20 +164,24 @@ gst_moshi_output_set_upstream_latency (GstMoshiOutput * self,
 }
 
 /**
- * gst_moshi_output_get_latency:
- * @self: a listening half
+ * gst_moshi_output_answer_latency:
+ * @self: a listening half, live
+ * @query: of kind LATENCY
  *
- * Returns: what live output holds back at most: the jitter margin
+ * At least: what upstream is late by, and the jitter margin. At most: as much
+ * more as may wait in the talk, whose own thread pushes; upstream's never waits
+ * for it, so what could wait there is of no use.
  */
-GstClockTime
-gst_moshi_output_get_latency (GstMoshiOutput * self)
+void
+gst_moshi_output_answer_latency (GstMoshiOutput * self, GstQuery * query)
 {
-  GstClockTime latency;
+  GstClockTime min;
 
   g_mutex_lock (&self->talk->lock);
-  latency = self->schedule.latency * GST_MSECOND;
+  min = self->schedule.upstream_latency + self->schedule.latency * GST_MSECOND;
   g_mutex_unlock (&self->talk->lock);
-  return latency;
+  gst_query_set_latency (query, TRUE, min,
+      min + gst_moshi_ticks_to_time (GST_MOSHI_MAX_QUEUED));
 }
 
 static guint64

@@ -25,7 +25,7 @@ void gst_moshi_output_set_latency (GstMoshiOutput * self, guint latency);
 GstMoshiWords *gst_moshi_output_get_words (GstMoshiOutput * self);
 void gst_moshi_output_set_upstream_latency (GstMoshiOutput * self,
     GstClockTime latency);
-GstClockTime gst_moshi_output_get_latency (GstMoshiOutput * self);
+void gst_moshi_output_answer_latency (GstMoshiOutput * self, GstQuery * query);
 gboolean gst_moshi_output_activate (GstMoshiOutput * self, gboolean active);
 void gst_moshi_output_set_playing (GstMoshiOutput * self, gboolean playing);
 void gst_moshi_output_end (GstMoshiOutput * self);

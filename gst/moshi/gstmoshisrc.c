@@ -81,8 +81,7 @@ src_query (GstPad * pad, GstObject * parent, GstQuery * query)
 
   switch (GST_QUERY_TYPE (query)) {
     case GST_QUERY_LATENCY:
-      gst_query_set_latency (query, TRUE,
-          gst_moshi_output_get_latency (self->output), GST_CLOCK_TIME_NONE);
+      gst_moshi_output_answer_latency (self->output, query);
       return TRUE;
     case GST_QUERY_SCHEDULING:
       gst_query_set_scheduling (query, GST_SCHEDULING_FLAG_SEQUENTIAL, 1, -1,
