@@ -416,7 +416,7 @@ def ask_facts(context, loop, report):
 
     questions = list(facts.QUICK)
     if context.args.limits:
-        questions.append(facts.limit)
+        questions += facts.SLOW
     for question in questions:
         report.run(f"{context.server.name} wire {question.__name__}",
                    ask, question)

@@ -493,6 +493,22 @@ async def limit(asked, frames=4700, query=""):
             f"{frame}")
 
 
+async def six_minutes(asked):
+    """A session of more than 360 s in which only a little is said: whether
+    time alone ends it."""
+    async with asked.probe() as probe:
+        await ready(probe)
+        began = time.monotonic()
+        while time.monotonic() - began < 380 and not probe.over.is_set():
+            await probe.say(1, speed=0)
+            await asyncio.sleep(2)
+        took = time.monotonic() - began
+        if probe.over.is_set():
+            on_time = "360 s" if 355 < took < 375 else f"{took:.0f} s"
+            return f"ends after {on_time}"
+        return await goes_on(probe)
+
+
 async def alpn(asked):
     """What TLS servers choose when a client offers h2 and http/1.1."""
     if not asked.server.tls:
@@ -513,3 +529,5 @@ QUICK = (delay, handshake, metadata, shape, head, order, pieces, second_client,
          empty_message, kinds_taken, close_1000, close_reason, five_seconds,
          four_mib, bad_crc, second_bos, any_opus, split_page, other_path,
          bad_query, empty_query, good_query, deflate, alpn, limit_of_100, vanished)
+# These take minutes each.
+SLOW = (limit, six_minutes)
