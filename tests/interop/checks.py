@@ -128,6 +128,9 @@ class Context:
 
     def element(self, uri=None, **properties):
         properties.setdefault("name", "moshi")
+        # The Python servers compute where they accept connections, and a
+        # loaded machine is slow at both.
+        properties.setdefault("connect-timeout", 60000)
         ca = self.server.ca_file()
         if ca and uri is None:
             properties.setdefault("tls-ca-file", ca)
@@ -513,7 +516,9 @@ RUNS = {"pytorch": run_pytorch, "backend": run_backend,
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="*", choices=list(RUNS))
+    # With choices, argparse of Python 3.11 refuses it when none is named.
+    parser.add_argument("what", nargs="*", metavar="WHAT",
+                        help=", ".join(RUNS) + "; all if none is named")
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--work", type=Path)
@@ -523,6 +528,9 @@ def main():
                         help="where to put captures for tests/data")
     parser.add_argument("--only")
     args = parser.parse_args()
+    for name in args.what:
+        if name not in RUNS:
+            parser.error(f"unknown {name}; one of {', '.join(RUNS)}")
     args.cache, args.build = args.cache.resolve(), args.build.resolve()
     args.work = (args.work or args.cache / "work").resolve()
     report, loop = Report(args.only), TapThread()

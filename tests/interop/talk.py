@@ -130,7 +130,7 @@ def main():
     parser.add_argument("pipeline")
     parser.add_argument("--eos", type=float)
     parser.add_argument("--restart", type=float)
-    parser.add_argument("--limit", type=float, default=300)
+    parser.add_argument("--limit", type=float, default=1200)
     Gst.init(None)
     sys.exit(Talk(parser.parse_args()).run())
 
