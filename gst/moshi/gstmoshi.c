@@ -35,6 +35,7 @@
 #include "gstmoshicall.h"
 #include "gstmoshicontrol.h"
 #include "gstmoshiformat.h"
+#include "gstmoshiimagepad.h"
 #include "gstmoshiinput.h"
 #include "gstmoshioutput.h"
 #include "gstmoshisettings.h"
@@ -59,6 +60,7 @@ struct _GstMoshi
   GstMoshiInput *input;
   GstMoshiOutput *output;
   GstMoshiCall *call;
+  GstMoshiImagePad *image;
 
   /* By OBJECT_LOCK */
   GstMoshiSettings settings;
@@ -369,7 +371,7 @@ src_event (GstPad * pad, GstObject * parent, GstEvent * event)
   return gst_pad_push_event (self->sinkpad, event);
 }
 
-/* --- text pad ------------------------------------------------------------- */
+/* --- request pads --------------------------------------------------------- */
 
 static GstPad *
 request_new_pad (GstElement * element, GstPadTemplate * template,
@@ -377,6 +379,8 @@ request_new_pad (GstElement * element, GstPadTemplate * template,
 {
   GstMoshi *self = GST_MOSHI (element);
 
+  if (template->direction == GST_PAD_SINK)
+    return gst_moshi_image_pad_request (self->image, template);
   return gst_moshi_words_request_pad (gst_moshi_output_get_words
       (self->output), template, src_query, src_event);
 }
@@ -386,7 +390,11 @@ release_pad (GstElement * element, GstPad * pad)
 {
   GstMoshi *self = GST_MOSHI (element);
 
-  gst_moshi_words_release_pad (gst_moshi_output_get_words (self->output), pad);
+  if (GST_PAD_IS_SINK (pad))
+    gst_moshi_image_pad_release (self->image, pad);
+  else
+    gst_moshi_words_release_pad (gst_moshi_output_get_words (self->output),
+        pad);
 }
 
 /* --- states --------------------------------------------------------------- */
@@ -398,6 +406,7 @@ start (GstMoshi * self)
   gboolean ret;
 
   gst_moshi_control_copy (GST_ELEMENT (self), &self->settings, &settings);
+  gst_moshi_call_forget_image (self->call);
   gst_moshi_talk_clear_mode (self->talk);
   gst_moshi_talk_reset_input (self->talk);
   gst_moshi_talk_reset_output (self->talk);
@@ -493,6 +502,7 @@ finalize (GObject * object)
 {
   GstMoshi *self = GST_MOSHI (object);
 
+  gst_moshi_image_pad_free (self->image);
   gst_moshi_call_free (self->call);
   gst_moshi_output_free (self->output);
   gst_moshi_input_set_talk (self->input, NULL);
@@ -536,6 +546,7 @@ gst_moshi_class_init (GstMoshiClass * klass)
   add_template (element_class, "src", GST_PAD_SRC,
       gst_moshi_format_get_template_caps ());
   gst_moshi_words_add_template (element_class);
+  gst_moshi_image_pad_add_template (element_class);
   gst_element_class_set_static_metadata (element_class,
       "Moshi conversation", "Filter/Network/Audio",
       "Sends speech to a Moshi server and gives out what Moshi says",
@@ -585,4 +596,5 @@ gst_moshi_init (GstMoshi * self)
   gst_moshi_output_set_talk (self->output, self->talk);
   self->call = gst_moshi_call_new (element,
       gst_moshi_control_accept_certificate);
+  self->image = gst_moshi_image_pad_new (element, self->call);
 }

@@ -24,6 +24,18 @@ struct _GstMoshiCall
   GstMoshiTalk *talk;           /* of the last start */
   gchar *uri;                   /* redacted */
   gboolean lost;                /* a session was, and the next is not ready */
+  gboolean begun;               /* there was a session */
+  GstMoshiDialect dialect;      /* as far as it can be told */
+
+  /* The image that sessions begin with. Held for nothing that waits; a
+   * session's own locks come after it. */
+  GMutex lock;
+  MoshiSession *session;        /* by lock; while started */
+  GBytes *image;                /* by lock; the newest, as a message */
+  gboolean image_pad;           /* by lock; there is one */
+  gboolean image_wanted;        /* by lock; the session waits for the first */
+  gboolean image_by_pad;        /* by lock; it does so because of the pad alone */
+  gboolean image_unused;        /* by lock; the dialect has none */
 
   gint over;                    /* atomic: the end is on the bus, or wanted */
 };
@@ -44,6 +56,7 @@ gst_moshi_call_new (GstElement * element, GstMoshiCallCertificateFunc accept)
       "Moshi: the life of sessions");
   self->element = element;
   self->accept = accept;
+  g_mutex_init (&self->lock);
   return self;
 }
 
@@ -56,6 +69,8 @@ gst_moshi_call_free (GstMoshiCall * self)
 {
   gst_moshi_call_stop (self);
   g_clear_pointer (&self->talk, gst_moshi_talk_unref);
+  g_clear_pointer (&self->image, g_bytes_unref);
+  g_mutex_clear (&self->lock);
   g_free (self->uri);
   g_free (self);
 }
@@ -126,6 +141,26 @@ explain_loss (GstMoshiCall * self, const GError * error)
       sent / (gdouble) GST_SECOND);
 }
 
+/* These drop a caller they cannot serve, without saying why. */
+static GError *
+explain_refusal (GstMoshiCall * self, const GError * error)
+{
+  const gchar *hint = self->dialect == GST_MOSHI_DIALECT_MOSHIVIS
+      ? "MoshiVis drops a caller whose image it cannot decode: try another."
+      : "PersonaPlex drops a caller whose prompts it cannot use: check that "
+      "voice-prompt names a voice it has, and set text-prompt.";
+
+  return g_error_new (error->domain, error->code, "%s %s", error->message,
+      hint);
+}
+
+static gboolean
+may_be_refused (GstMoshiCall * self)
+{
+  return !self->begun && (self->dialect == GST_MOSHI_DIALECT_MOSHIVIS
+      || self->dialect == GST_MOSHI_DIALECT_PERSONAPLEX);
+}
+
 static gboolean
 is_batch_under_way (GstMoshiCall * self)
 {
@@ -149,6 +184,8 @@ fail (GstMoshiCall * self, const GError * error, guint http_status,
 
   if (error->code == MOSHI_ERROR_LOST && is_batch_under_way (self))
     error = explained = explain_loss (self, error);
+  else if (error->code == MOSHI_ERROR_LOST && may_be_refused (self))
+    error = explained = explain_refusal (self, error);
   post_progress (self, GST_PROGRESS_TYPE_ERROR, error->message);
   gst_moshi_error_post (self->element, error, http_status, close_code);
   gst_moshi_talk_fail (self->talk);
@@ -167,9 +204,12 @@ on_state (GstMoshiCall * self, const MoshiSessionEvent * event)
   switch (event->state) {
     case MOSHI_LIFE_WAITING:
       post_progress (self, GST_PROGRESS_TYPE_CONTINUE,
-          "Connected; waiting for the server to begin, it may be busy");
+          self->dialect == GST_MOSHI_DIALECT_PERSONAPLEX
+          ? "Connected; the server takes voice and role in, or is busy"
+          : "Connected; waiting for the server to begin, it may be busy");
       break;
     case MOSHI_LIFE_READY:
+      self->begun = TRUE;
       post_progress (self, GST_PROGRESS_TYPE_COMPLETE, "Moshi is listening");
       break;
     case MOSHI_LIFE_LOST:
@@ -315,6 +355,169 @@ on_certificate (MoshiSession * session, GTlsCertificate * certificate,
   return self->accept (self->element, certificate, errors);
 }
 
+/* Which server it is, where that can be told from what the user gives it */
+static GstMoshiDialect
+guess_dialect (const GstMoshiSettings * settings, gboolean image_pad)
+{
+  if (settings->dialect != GST_MOSHI_DIALECT_AUTO)
+    return settings->dialect;
+  if (image_pad)
+    return GST_MOSHI_DIALECT_MOSHIVIS;
+  if (settings->model && (gst_structure_has_field (settings->model,
+              "voice_prompt")
+          || gst_structure_has_field (settings->model, "text_prompt")))
+    return GST_MOSHI_DIALECT_PERSONAPLEX;
+  return GST_MOSHI_DIALECT_AUTO;
+}
+
+/* Whether a session has to wait for an image */
+static gboolean
+prepare_image (GstMoshiCall * self, const GstMoshiSettings * settings,
+    MoshiSessionConfig * config)
+{
+  gboolean wanted;
+
+  g_mutex_lock (&self->lock);
+  self->dialect = guess_dialect (settings, self->image_pad);
+  self->image_unused = settings->dialect == GST_MOSHI_DIALECT_MOSHI
+      || settings->dialect == GST_MOSHI_DIALECT_PERSONAPLEX;
+  wanted = self->dialect == GST_MOSHI_DIALECT_MOSHIVIS && self->image == NULL;
+  self->image_wanted = wanted;
+  self->image_by_pad = settings->dialect == GST_MOSHI_DIALECT_AUTO;
+  config->wants_first_message = wanted;
+  if (self->image && !self->image_unused)
+    config->first_message = g_bytes_ref (self->image);
+  g_mutex_unlock (&self->lock);
+  return wanted;
+}
+
+/* What has happened to the image meanwhile is not lost. */
+static void
+hold_session (GstMoshiCall * self, MoshiSession * session)
+{
+  g_mutex_lock (&self->lock);
+  self->session = moshi_session_ref (session);
+  if (!self->image_wanted)
+    moshi_session_set_first_message (session,
+        self->image_unused ? NULL : self->image);
+  g_mutex_unlock (&self->lock);
+}
+
+static MoshiSession *
+release_session (GstMoshiCall * self)
+{
+  MoshiSession *session;
+
+  g_mutex_lock (&self->lock);
+  session = g_steal_pointer (&self->session);
+  self->image_wanted = FALSE;
+  g_mutex_unlock (&self->lock);
+  return session;
+}
+
+/**
+ * gst_moshi_call_forget_image:
+ * @self: a stopped call
+ *
+ * What comes next is a first image again.
+ */
+void
+gst_moshi_call_forget_image (GstMoshiCall * self)
+{
+  g_mutex_lock (&self->lock);
+  g_clear_pointer (&self->image, g_bytes_unref);
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * gst_moshi_call_set_image_pad:
+ * @self: a call
+ * @there: whether somebody can give images
+ *
+ * Any thread. A session that waits for an image because there was a pad, and for
+ * no other reason, begins without one when it is gone.
+ */
+void
+gst_moshi_call_set_image_pad (GstMoshiCall * self, gboolean there)
+{
+  g_mutex_lock (&self->lock);
+  self->image_pad = there;
+  if (!there && self->image_wanted && self->image_by_pad) {
+    self->image_wanted = FALSE;
+    if (self->session)
+      moshi_session_set_first_message (self->session, NULL);
+  }
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * gst_moshi_call_set_image:
+ * @self: a call
+ * @message: (transfer none): an image, as a message
+ * @error: return location for an error
+ *
+ * Any thread. The session that waits for an image begins; otherwise this is for
+ * the next one.
+ *
+ * Returns: %FALSE with %MOSHI_ERROR_SETTINGS if the dialect has no images
+ */
+gboolean
+gst_moshi_call_set_image (GstMoshiCall * self, GBytes * message,
+    GError ** error)
+{
+  gboolean unused;
+
+  g_mutex_lock (&self->lock);
+  unused = self->image_unused;
+  if (!unused) {
+    g_clear_pointer (&self->image, g_bytes_unref);
+    self->image = g_bytes_ref (message);
+    self->image_wanted = FALSE;
+    if (self->session)
+      moshi_session_set_first_message (self->session, message);
+  }
+  g_mutex_unlock (&self->lock);
+  if (unused)
+    g_set_error_literal (error, MOSHI_ERROR, MOSHI_ERROR_SETTINGS,
+        "The image is not sent, as dialect names a server that takes none; set "
+        "it to moshivis or auto.");
+  return !unused;
+}
+
+/**
+ * gst_moshi_call_lack_image:
+ * @self: a call
+ * @error: why there will be no image
+ *
+ * Any thread but the network's. If a session waits for one, that is the end.
+ */
+void
+gst_moshi_call_lack_image (GstMoshiCall * self, const GError * error)
+{
+  g_autoptr (MoshiSession) session = NULL;
+
+  g_mutex_lock (&self->lock);
+  if (self->image_wanted && self->session)
+    session = moshi_session_ref (self->session);
+  self->image_wanted = FALSE;
+  g_mutex_unlock (&self->lock);
+  if (session == NULL)
+    return;
+  fail (self, error, 0, 0);
+  moshi_session_stop (session);
+}
+
+/* The image's thread may read it while the audio's begins another session, on
+ * the same talk. */
+static void
+take_talk (GstMoshiCall * self, GstMoshiTalk * talk)
+{
+  if (self->talk == talk)
+    return;
+  g_clear_pointer (&self->talk, gst_moshi_talk_unref);
+  self->talk = gst_moshi_talk_ref (talk);
+}
+
 /**
  * gst_moshi_call_start:
  * @self: a stopped call
@@ -332,24 +535,30 @@ gst_moshi_call_start (GstMoshiCall * self, GstMoshiTalk * talk,
   g_autoptr (MoshiSessionConfig) config = NULL;
   g_autoptr (GError) error = NULL;
   MoshiSession *session = NULL;
+  gboolean waits = FALSE;
 
   /* Whether this is batch or live is not known yet. A batch refuses to go on
    * with another session in on_retry(). */
-  if (gst_moshi_settings_to_config (settings, TRUE, &config, &error))
+  if (gst_moshi_settings_to_config (settings, TRUE, &config, &error)) {
+    waits = prepare_image (self, settings, config);
     session = moshi_session_new (config, on_event, on_certificate, self, NULL,
         &error);
+  }
   if (session == NULL) {
     gst_moshi_error_post (self->element, error, 0, 0);
     return FALSE;
   }
 
   g_atomic_int_set (&self->over, FALSE);
-  self->lost = FALSE;
-  g_clear_pointer (&self->talk, gst_moshi_talk_unref);
-  self->talk = gst_moshi_talk_ref (talk);
+  self->lost = self->begun = FALSE;
+  take_talk (self, talk);
   g_free (self->uri);
   self->uri = moshi_session_dup_redacted_uri (session);
   post_progress (self, GST_PROGRESS_TYPE_START, "Connecting to the server");
+  if (waits)
+    post_progress (self, GST_PROGRESS_TYPE_CONTINUE,
+        "Waiting for the image that the conversation begins with");
+  hold_session (self, session);
   gst_moshi_talk_take_session (self->talk, moshi_session_ref (session));
   moshi_session_open (session);
   moshi_session_unref (session);
@@ -365,6 +574,7 @@ gst_moshi_call_start (GstMoshiCall * self, GstMoshiTalk * talk,
 void
 gst_moshi_call_stop (GstMoshiCall * self)
 {
+  g_autoptr (MoshiSession) session = release_session (self);
   MoshiLifeState state;
 
   /* Events that are under way see it, and keep their hands off the bus. The talk

@@ -27,6 +27,11 @@ GstMoshiCall *gst_moshi_call_new (GstElement * element,
 void gst_moshi_call_free (GstMoshiCall * self);
 gboolean gst_moshi_call_start (GstMoshiCall * self, GstMoshiTalk * talk,
     const GstMoshiSettings * settings);
+void gst_moshi_call_forget_image (GstMoshiCall * self);
+void gst_moshi_call_set_image_pad (GstMoshiCall * self, gboolean there);
+gboolean gst_moshi_call_set_image (GstMoshiCall * self, GBytes * message,
+    GError ** error);
+void gst_moshi_call_lack_image (GstMoshiCall * self, const GError * error);
 void gst_moshi_call_stop (GstMoshiCall * self);
 
 G_END_DECLS

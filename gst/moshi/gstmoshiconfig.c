@@ -218,6 +218,12 @@ find_contradiction (const GstMoshiSettings * self,
   if (penalty != context)
     return "repetition-penalty and repetition-penalty-context only work "
         "together: set both, or neither.";
+  if ((self->dialect == GST_MOSHI_DIALECT_MOSHI
+          || self->dialect == GST_MOSHI_DIALECT_MOSHIVIS)
+      && self->model && (gst_structure_has_field (self->model, "voice_prompt")
+          || gst_structure_has_field (self->model, "text_prompt")))
+    return "voice-prompt and text-prompt are PersonaPlex's, and dialect names "
+        "another server: set it to personaplex or auto, or leave them unset.";
   if (self->dialect == GST_MOSHI_DIALECT_PERSONAPLEX
       && (is_empty (find_query (config, "voice_prompt"))
           || is_empty (find_query (config, "text_prompt"))))

@@ -94,6 +94,22 @@ gst_moshi_control_copy (GstElement * element,
   GST_OBJECT_UNLOCK (element);
 }
 
+/* An image pad that is there already, and a dialect that has no images */
+static gboolean
+check_image_pad (GstElement * element, const GstMoshiSettings * settings,
+    GError ** error)
+{
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (element, "image");
+
+  if (pad == NULL || settings->dialect == GST_MOSHI_DIALECT_AUTO
+      || settings->dialect == GST_MOSHI_DIALECT_MOSHIVIS)
+    return TRUE;
+  g_set_error_literal (error, MOSHI_ERROR, MOSHI_ERROR_SETTINGS,
+      "There is a pad image, and dialect names a server that takes none: set "
+      "it to moshivis or auto, or release the pad.");
+  return FALSE;
+}
+
 /**
  * gst_moshi_control_check:
  * @element: whose they are
@@ -110,12 +126,15 @@ gst_moshi_control_check (GstElement * element,
   g_autoptr (MoshiSessionConfig) config = NULL;
   g_autoptr (GError) error = NULL;
   GstMoshiSettings copy;
+  gboolean ok;
 
   gst_moshi_control_copy (element, settings, &copy);
-  if (!gst_moshi_settings_to_config (&copy, TRUE, &config, &error))
+  ok = check_image_pad (element, &copy, &error)
+      && gst_moshi_settings_to_config (&copy, TRUE, &config, &error);
+  if (!ok)
     gst_moshi_error_post (element, error, 0, 0);
   gst_moshi_settings_clear (&copy);
-  return config != NULL;
+  return ok;
 }
 
 /* Hands on what takes effect while running. */

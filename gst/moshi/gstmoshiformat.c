@@ -44,6 +44,28 @@ make_opus_caps (void)
 }
 
 /**
+ * gst_moshi_format_dup_stream_id:
+ * @element: whose stream it is
+ * @name: tells it from the element's other stream
+ *
+ * As gst_pad_create_stream_id(), which does not take an element with two sink
+ * pads: of these it is the pad `sink` that makes the stream what it is.
+ *
+ * Returns: (transfer full): the id of what goes out
+ */
+gchar *
+gst_moshi_format_dup_stream_id (GstElement * element, const gchar * name)
+{
+  g_autoptr (GstPad) sink = gst_element_get_static_pad (element, "sink");
+  g_autofree gchar *upstream = sink ? gst_pad_get_stream_id (sink) : NULL;
+
+  if (upstream)
+    return g_strdup_printf ("%s/%s", upstream, name);
+  return g_strdup_printf ("%08x%08x%08x%08x/%s", g_random_int (),
+      g_random_int (), g_random_int (), g_random_int (), name);
+}
+
+/**
  * gst_moshi_format_choose_caps:
  * @pad: a src pad
  *

@@ -26,6 +26,8 @@ typedef struct
 } GstMoshiFormat;
 
 GstCaps *gst_moshi_format_get_template_caps (void);
+gchar *gst_moshi_format_dup_stream_id (GstElement * element,
+    const gchar * name);
 GstCaps *gst_moshi_format_choose_caps (GstPad * pad);
 gboolean gst_moshi_format_set_caps (GstMoshiFormat * self,
     const GstCaps * caps, GError ** error);

@@ -201,7 +201,7 @@ static void
 push_stream_start (GstMoshiOutput * self)
 {
   g_autofree gchar *id =
-      gst_pad_create_stream_id (self->pad, self->element, "speech");
+      gst_moshi_format_dup_stream_id (self->element, "speech");
   GstEvent *event = gst_event_new_stream_start (id);
   guint group_id = gst_util_group_id_next ();
 

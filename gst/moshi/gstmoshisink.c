@@ -38,6 +38,7 @@
 #include "gstmoshicall.h"
 #include "gstmoshicontrol.h"
 #include "gstmoshierror.h"
+#include "gstmoshiimagepad.h"
 #include "gstmoshiinput.h"
 #include "gstmoshisettings.h"
 #include "gstmoshitalk.h"
@@ -57,6 +58,7 @@ struct _GstMoshiSink
   /* Immutable after init */
   GstMoshiInput *input;
   GstMoshiCall *call;
+  GstMoshiImagePad *image;
 
   /* Atomic */
   gint live;                    /* upstream is */
@@ -157,6 +159,7 @@ join (GstMoshiSink * self)
   self->position = 0;
   g_atomic_int_set (&self->live, FALSE);
   gst_moshi_control_copy (GST_ELEMENT (self), &self->settings, &settings);
+  gst_moshi_call_forget_image (self->call);
   ret = begin (self, &settings);
   gst_moshi_settings_clear (&settings);
   return ret;
@@ -442,6 +445,22 @@ event (GstBaseSink * sink, GstEvent * event)
   return GST_BASE_SINK_CLASS (parent_class)->event (sink, event);
 }
 
+/* --- request pads --------------------------------------------------------- */
+
+static GstPad *
+request_new_pad (GstElement * element, GstPadTemplate * template,
+    const gchar * name, const GstCaps * caps)
+{
+  return gst_moshi_image_pad_request (GST_MOSHI_SINK (element)->image,
+      template);
+}
+
+static void
+release_pad (GstElement * element, GstPad * pad)
+{
+  gst_moshi_image_pad_release (GST_MOSHI_SINK (element)->image, pad);
+}
+
 /* --- states --------------------------------------------------------------- */
 
 static GstStateChangeReturn
@@ -516,6 +535,7 @@ finalize (GObject * object)
 {
   GstMoshiSink *self = GST_MOSHI_SINK (object);
 
+  gst_moshi_image_pad_free (self->image);
   gst_moshi_call_free (self->call);
   gst_moshi_input_unref (self->input);
   gst_moshi_talk_unref (self->talk);
@@ -550,8 +570,11 @@ gst_moshi_sink_class_init (GstMoshiSinkClass * klass)
   sink_class->event = event;
   sink_class->wait_event = wait_event;
   element_class->change_state = change_state;
+  element_class->request_new_pad = request_new_pad;
+  element_class->release_pad = release_pad;
   gst_element_class_add_pad_template (element_class,
       gst_pad_template_new ("sink", GST_PAD_SINK, GST_PAD_ALWAYS, caps));
+  gst_moshi_image_pad_add_template (element_class);
   gst_element_class_set_static_metadata (element_class,
       "Moshi conversation, speaking half", "Sink/Network/Audio",
       "Sends speech to a Moshi server; a moshisrc of the same session gives out "
@@ -569,4 +592,5 @@ gst_moshi_sink_init (GstMoshiSink * self)
   self->input = gst_moshi_input_new (GST_ELEMENT (self));
   self->call = gst_moshi_call_new (GST_ELEMENT (self),
       gst_moshi_control_accept_certificate);
+  self->image = gst_moshi_image_pad_new (GST_ELEMENT (self), self->call);
 }

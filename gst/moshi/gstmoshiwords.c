@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "gstmoshiformat.h"
 #include "gstmoshitextpad.h"
 #include "protocol/moshimetadata.h"
 
@@ -178,7 +179,7 @@ static void
 start_pad_locked (GstMoshiWords * self)
 {
   GstPad *pad = gst_moshi_text_pad_get_pad (self->pad);
-  g_autofree gchar *id = gst_pad_create_stream_id (pad, self->element, "text");
+  g_autofree gchar *id = gst_moshi_format_dup_stream_id (self->element, "text");
   g_autoptr (GstCaps) caps = gst_pad_get_pad_template_caps (pad);
   GstEvent *event = gst_event_new_stream_start (id);
 

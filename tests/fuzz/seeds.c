@@ -114,7 +114,7 @@ write_packets (const gchar * folder, const GByteArray * audio)
   }
 }
 
-/* What no server sends: addresses, and the events of a life. */
+/* What no server sends: addresses, images, and the events of a life. */
 static void
 write_own (const gchar * folder)
 {
@@ -126,6 +126,10 @@ write_own (const gchar * folder)
     0, 1, 2, 1, 1, 2, 2, 1, 2, 14, 1, 2, 15, 0, 15, 1, 1, 15, 0, 10, 1, 2,
     8, 1, 2, 11, 200, 255, 1, 1, 1, 2, 1, 1, 5, 1, 1, 6, 1, 1, 10, 1, 1
   };
+  static const gchar jpeg[] = "\4\xff\xd8\xff\xe1\0\6ab\xff\xd9\xff\xc4\0\3x"
+      "\xff\xda\0\3ysc\xff\0an\xff\xd0more\xff\xd9";
+  static const gchar png[] = "\4\x89PNG\r\n\x1a\n\0\0\0\2IHDRabcrc!"
+      "\0\0\0\0IENDcrc!";
   guint i;
 
   for (i = 0; i < G_N_ELEMENTS (uris); i++) {
@@ -134,6 +138,8 @@ write_own (const gchar * folder)
     write_seed (folder, "address", (const guint8 *) seed, strlen (seed));
   }
   write_seed (folder, "life", life, sizeof (life));
+  write_seed (folder, "image", (const guint8 *) jpeg, sizeof (jpeg) - 1);
+  write_seed (folder, "image", (const guint8 *) png, sizeof (png) - 1);
 }
 
 int

@@ -10,6 +10,7 @@ A comment before each block of the README says how it is run:
     <!-- runs: file -->           ends by itself and leaves answer.wav
     <!-- runs: file with key -->  the same, against a server that wants a key
     <!-- runs: live -->           goes on until it is interrupted
+    <!-- runs: live with image --> the same, against a server that wants an image
     <!-- runs: live with NAME --> beside the block that is marked NAME
 """
 import os
@@ -111,6 +112,8 @@ class Readme(Pages):
         if words[-1] == 'key':
             arguments += ['--flavour', 'scaleway', '--key', KEY]
             environment['MOSHI_API_KEY'] = KEY
+        if words[-1] == 'image':
+            arguments += ['--flavour', 'moshivis']
         server = self.start_server(arguments, environment)
         beside = [text for other, text in self.blocks if other == words[-1]]
         try:
@@ -159,6 +162,12 @@ class Readme(Pages):
             self.check_block(kind, command)
 
 
+def make_picture(path):
+    subprocess.run(['gst-launch-1.0', '-q', 'videotestsrc', 'num-buffers=1',
+                    '!', 'jpegenc', '!', 'filesink', 'location=' + path],
+                   check=True)
+
+
 def make_question(path):
     subprocess.run(['sox', '/usr/share/sounds/alsa/Front_Center.wav', path,
                     'pad', '0', '1'], check=True)
@@ -166,6 +175,7 @@ def make_question(path):
 
 def main(build):
     with tempfile.TemporaryDirectory() as folder:
+        make_picture(os.path.join(folder, 'picture.jpg'))
         make_question(os.path.join(folder, 'question.wav'))
         Readme('README.md', os.path.abspath(build), folder).run()
 

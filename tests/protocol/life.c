@@ -92,6 +92,7 @@ static const struct
 } steps[] = {
   {"idle", MOSHI_LIFE_OPEN, CONNECT, "connecting"},
   {"idle", MOSHI_LIFE_CLOSE, ABORT | FINISH, "closed"},
+  {"idle", MOSHI_LIFE_REFUSED, ABORT | FAIL, "closed"},
   {"idle", MOSHI_LIFE_STOP, ABORT, "closed"},
   {"connecting", MOSHI_LIFE_UPGRADED, NOTHING, "waiting"},
   {"connecting", MOSHI_LIFE_CLOSE, ABORT | FINISH, "closed"},

@@ -193,6 +193,7 @@ void moshi_standin_get_stats (MoshiStandin * self, MoshiStandinStats * stats);
 gchar *moshi_standin_dup_path (MoshiStandin * self);
 gchar *moshi_standin_dup_query (MoshiStandin * self, const gchar * name);
 gchar *moshi_standin_dup_header (MoshiStandin * self, const gchar * name);
+GBytes *moshi_standin_ref_image (MoshiStandin * self);
 gchar *moshi_standin_dup_ogg_report (MoshiStandin * self);
 GPtrArray *moshi_standin_get_packets (MoshiStandin * self);
 gfloat *moshi_standin_dup_pcm (MoshiStandin * self, gsize * n_samples);

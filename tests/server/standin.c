@@ -157,6 +157,7 @@ moshi_standin_free (MoshiStandin * self)
   g_clear_pointer (&self->headers, soup_message_headers_unref);
   g_clear_error (&self->start_error);
   g_free (self->path);
+  g_clear_pointer (&self->image, g_bytes_unref);
   g_free (self->uri);
   g_free (self->recorded);
   g_ptr_array_unref (self->packets);

@@ -43,6 +43,7 @@ struct _MoshiStandin
   gchar *path;                  /* of the last request, as the next two */
   GHashTable *query;
   SoupMessageHeaders *headers;
+  GBytes *image;                /* the last that came */
   GPtrArray *packets;
   GArray *pcm;
   GString *report;
@@ -70,6 +71,7 @@ MoshiStandinStats *standin_stats_begin (MoshiStandin * self);
 void standin_stats_end (MoshiStandin * self);
 StandinFaults *standin_note_request (MoshiStandin * self,
     const gchar * path, GHashTable * query, SoupMessageHeaders * headers);
+void standin_keep_image (MoshiStandin * self, const guint8 * data, gsize size);
 void standin_log (MoshiStandin * self, guint session, const gchar * format,
     ...) G_GNUC_PRINTF (3, 4);
 

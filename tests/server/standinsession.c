@@ -306,16 +306,35 @@ prompts_are_there (StandinSession * self)
       && g_hash_table_lookup (self->query, "seed") == NULL;
 }
 
+/* Not decoded, but a file that breaks off does not pass for an image. */
+static gboolean
+is_image (const guint8 * data, gsize size)
+{
+  static const guint8 png[] = { 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n' };
+  static const guint8 iend[] = { 'I', 'E', 'N', 'D', 0xae, 0x42, 0x60, 0x82 };
+
+  if (size > sizeof png + sizeof iend && memcmp (data, png, sizeof png) == 0)
+    return memcmp (data + size - sizeof iend, iend, sizeof iend) == 0;
+  return size > 4 && data[0] == 0xff && data[1] == 0xd8
+      && data[size - 2] == 0xff && data[size - 1] == 0xd9;
+}
+
 static void
-take_image (StandinSession * self, guint8 kind)
+take_image (StandinSession * self, const guint8 * data, gsize size)
 {
   if (self->image_seen)
     return;
   self->image_seen = TRUE;
-  if (kind == STANDIN_KIND_IMAGE)
-    prepare (self);
-  else
+  if (data[0] != STANDIN_KIND_IMAGE) {
     standin_session_hang_up (self, "the first message is no image");
+  } else if (!is_image (data + 1, size - 1)) {
+    standin_session_hang_up (self, "the image cannot be decoded");
+  } else {
+    standin_log (self->server, self->number, "sees an image of %"
+        G_GSIZE_FORMAT " bytes", size - 1);
+    standin_keep_image (self->server, data + 1, size - 1);
+    prepare (self);
+  }
 }
 
 /**
@@ -339,6 +358,7 @@ standin_session_begin (StandinSession * self)
 {
   GBytes *first;
   const guint8 *data;
+  gsize size;
 
   if (self->state != STANDIN_WAITING)
     return;
@@ -350,8 +370,8 @@ standin_session_begin (StandinSession * self)
     first = g_queue_pop_head (&self->early);
     if (first == NULL)
       return;
-    data = g_bytes_get_data (first, NULL);
-    take_image (self, data[0]);
+    data = g_bytes_get_data (first, &size);
+    take_image (self, data, size);
     g_bytes_unref (first);
   } else {
     prepare (self);
@@ -491,7 +511,7 @@ take_early_message (StandinSession * self, const guint8 * data, gsize size)
     return;
   if (self->state == STANDIN_PRELUDE && self->flavour->wants_image
       && !self->image_seen) {
-    take_image (self, data[0]);
+    take_image (self, data, size);
   } else if (!self->flavour->eats_early || self->state == STANDIN_WAITING) {
     g_queue_push_tail (&self->early, g_bytes_new (data, size));
     self->early_bytes += size;

@@ -133,6 +133,39 @@ moshi_standin_dup_path (MoshiStandin * self)
 }
 
 /**
+ * standin_keep_image:
+ * @self: the server
+ * @data: (array length=size): an image file
+ * @size: its length
+ */
+void
+standin_keep_image (MoshiStandin * self, const guint8 * data, gsize size)
+{
+  g_mutex_lock (&self->lock);
+  g_clear_pointer (&self->image, g_bytes_unref);
+  self->image = g_bytes_new (data, size);
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * moshi_standin_ref_image:
+ * @self: the server
+ *
+ * Returns: (transfer full) (nullable): the last image a session began with
+ */
+GBytes *
+moshi_standin_ref_image (MoshiStandin * self)
+{
+  GBytes *image = NULL;
+
+  g_mutex_lock (&self->lock);
+  if (self->image != NULL)
+    image = g_bytes_ref (self->image);
+  g_mutex_unlock (&self->lock);
+  return image;
+}
+
+/**
  * moshi_standin_dup_query:
  * @self: the server
  * @name: of a query parameter

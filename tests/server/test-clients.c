@@ -4,6 +4,7 @@
 #include <string.h>
 #include <glib/gstdio.h>
 
+#include "testimage.h"
 #include "testtalk.h"
 
 #define ABNORMAL 1006
@@ -387,6 +388,32 @@ test_no_image (void)
   test_client_wait_closed (talk.client);
   g_assert_false (talk.answer->handshake);
   g_assert_cmpuint (talk.answer->close_code, ==, ABNORMAL);
+  finish (&talk);
+}
+
+/* One that breaks off does not count, a whole one does. */
+static void
+test_image (void)
+{
+  g_autoptr (GBytes) image = NULL;
+  TestTalk talk;
+
+  test_talk_set_up (&talk, MOSHI_STANDIN_MOSHIVIS, MOSHI_STANDIN_SILENCE);
+  test_talk_start (&talk);
+  test_talk_call (&talk, "", 24000, 1);
+  test_client_send (talk.client, test_image_message,
+      sizeof test_image_message - 1);
+  test_client_wait_closed (talk.client);
+  g_assert_false (talk.answer->handshake);
+  test_talk_hang_up (&talk);
+  g_assert_null (moshi_standin_ref_image (talk.server));
+
+  test_talk_call (&talk, "", 24000, 1);
+  test_client_send (talk.client, test_image_message, sizeof test_image_message);
+  test_client_wait_handshake (talk.client);
+  image = moshi_standin_ref_image (talk.server);
+  g_assert_cmpmem (g_bytes_get_data (image, NULL), g_bytes_get_size (image),
+      TEST_IMAGE, TEST_IMAGE_SIZE);
   finish (&talk);
 }
 
@@ -915,6 +942,7 @@ main (int argc, char **argv)
   g_test_add_func ("/standin/eats-early", test_eats_early);
   g_test_add_func ("/standin/prompts", test_prompts);
   g_test_add_func ("/standin/no-image", test_no_image);
+  g_test_add_func ("/standin/image", test_image);
   g_test_add_func ("/standin/leftovers", test_leftovers);
   g_test_add_func ("/standin/limit/drop", test_limit);
   g_test_add_func ("/standin/limit/mute", test_limit_mute);

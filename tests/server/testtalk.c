@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "testimage.h"
+
 /**
  * test_talk_set_up:
  * @self: (out caller-allocates): gets a configuration, to be changed
@@ -84,7 +86,8 @@ test_talk_converse (TestTalk * self, guint rate, guint channels)
   test_talk_call (self, query_of (self->config.flavour), rate, channels);
   g_assert_no_error (self->answer->error);
   if (self->config.flavour == MOSHI_STANDIN_MOSHIVIS)
-    test_client_send (self->client, "\10image", 6);
+    test_client_send (self->client, test_image_message,
+        sizeof test_image_message);
   test_client_wait_handshake (self->client);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "moshistandin.h"
+#include "testimage.h"
 #include "protocol/moshiopus.h"
 #include "watcher.h"
 
@@ -34,7 +35,8 @@ new_standin_config (MoshiStandin * standin, MoshiStandinFlavour flavour)
   if (flavour == MOSHI_STANDIN_SCALEWAY)
     config->api_key = g_strdup ("secret");
   if (flavour == MOSHI_STANDIN_MOSHIVIS)
-    config->first_message = g_bytes_new_static ("\x08PNG", 4);
+    config->first_message = g_bytes_new_static (test_image_message,
+        sizeof test_image_message);
   if (flavour == MOSHI_STANDIN_PERSONAPLEX) {
     config->query = g_ptr_array_new_with_free_func (g_free);
     g_ptr_array_add (config->query, g_strdup ("voice_prompt"));

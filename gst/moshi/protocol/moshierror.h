@@ -21,6 +21,7 @@ G_BEGIN_DECLS
  * @MOSHI_ERROR_MESSAGE: a message that is not what its kind says
  * @MOSHI_ERROR_OGG: Ogg that cannot be read
  * @MOSHI_ERROR_OPUS: Opus that cannot be read or made
+ * @MOSHI_ERROR_IMAGE: an image that cannot be used, or none where one is needed
  * @MOSHI_ERROR_LIMIT: a documented limit was passed
  * @MOSHI_ERROR_CANCELLED: stopped by our own side; never shown to a user
  *
@@ -40,6 +41,7 @@ typedef enum
   MOSHI_ERROR_MESSAGE,
   MOSHI_ERROR_OGG,
   MOSHI_ERROR_OPUS,
+  MOSHI_ERROR_IMAGE,
   MOSHI_ERROR_LIMIT,
   MOSHI_ERROR_CANCELLED,
 } MoshiError;

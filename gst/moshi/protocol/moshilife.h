@@ -33,7 +33,8 @@ typedef enum
  * @MOSHI_LIFE_RESTART: the user wants a new conversation
  * @MOSHI_LIFE_FAILED: the attempt or the connection ended with an error that
  *     another attempt may mend
- * @MOSHI_LIFE_REFUSED: it ended with an error that another attempt cannot mend
+ * @MOSHI_LIFE_REFUSED: it ended with an error that another attempt cannot mend,
+ *     or cannot even begin
  * @MOSHI_LIFE_PEER_CLOSED: the connection is gone, close frame or not
  * @MOSHI_LIFE_TIMER: the deadline from moshi_life_get_deadline() has passed
  * @MOSHI_LIFE_STOP: stop at once

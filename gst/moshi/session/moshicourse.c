@@ -217,17 +217,17 @@ count_received (MoshiSession * self, MoshiLink * link, GBytes * message)
 }
 
 /* The first message is the one thing that goes out before the handshake:
- * MoshiVis' servers read an image before they send theirs (kyuteye_pt server.py
- * and kyuteye_mlx local_web.py; the Rust one takes it at any time). */
+ * MoshiVis' servers read an image before they send theirs (kyutai-labs/moshivis
+ * kyuteye_pt server.py, kyuteye_mlx local_web.py, and kyuteye_rs moshi-backend
+ * stream_both.rs). */
 static void
 on_link_upgraded (MoshiLink * link, gpointer user_data)
 {
   MoshiSession *self = user_data;
-  GBytes *first = self->plan->config->first_message;
 
-  if (first != NULL) {
-    moshi_link_send (link, first);
-    count_sent (self, first, 0);
+  if (self->opening != NULL) {
+    moshi_link_send (link, self->opening);
+    count_sent (self, self->opening, 0);
   }
   moshi_course_handle (self, MOSHI_LIFE_UPGRADED);
 }
@@ -344,6 +344,8 @@ set_timer (MoshiSession * self)
 
   if (self->close_by >= 0 && (deadline < 0 || self->close_by < deadline))
     deadline = self->close_by;
+  if (self->first_by >= 0)
+    deadline = self->first_by;
   if (self->timer != NULL)
     g_source_set_ready_time (self->timer, deadline);
 }
@@ -363,6 +365,18 @@ on_link_writable (MoshiLink * link, gpointer user_data)
   send_packet (self, packet, duration);
   set_timer (self);
   moshi_link_want_write (link);
+}
+
+/* All attempts to set one session up open it with the same message. */
+static void
+take_opening (MoshiSession * self)
+{
+  if (self->opening != NULL)
+    return;
+  g_mutex_lock (&self->lock);
+  if (self->first != NULL)
+    self->opening = g_bytes_ref (self->first);
+  g_mutex_unlock (&self->lock);
 }
 
 static void
@@ -390,6 +404,7 @@ connect_link (MoshiSession * self)
     .max_message = plan->config->max_message,
   };
 
+  take_opening (self);
   moshi_receiver_start (self->receiver);
   self->link = moshi_link_new (self->network, &setup, &callbacks, self);
   if (self->link != NULL)
@@ -410,6 +425,7 @@ start_stream (MoshiSession * self)
   self->writer = moshi_ogg_writer_new (g_random_int (), config->channels,
       config->pre_skip, config->input_rate);
   self->headers_due = TRUE;
+  g_clear_pointer (&self->opening, g_bytes_unref);
   moshi_receiver_set_ready (self->receiver);
 
   g_mutex_lock (&self->lock);
@@ -506,6 +522,17 @@ moshi_course_handle (MoshiSession * self, MoshiLifeEvent event)
 
 /* The timer */
 
+static void
+give_up_first_message (MoshiSession * self)
+{
+  self->first_by = -1;
+  set_fault (self, moshi_fault_new (g_error_new (MOSHI_ERROR,
+              MOSHI_ERROR_IMAGE, "No image has come within %u ms, and MoshiVis "
+              "begins with one; link the pad image, or set dialect to moshi.",
+              self->plan->config->life.handshake_timeout), TRUE));
+  moshi_course_handle (self, MOSHI_LIFE_REFUSED);
+}
+
 static gboolean
 on_timer (gpointer user_data)
 {
@@ -516,6 +543,8 @@ on_timer (gpointer user_data)
   g_source_set_ready_time (self->timer, -1);
   if (self->close_by >= 0 && now >= self->close_by)
     moshi_course_handle (self, MOSHI_LIFE_CLOSE);
+  else if (self->first_by >= 0)
+    give_up_first_message (self);
   else
     moshi_course_handle (self, MOSHI_LIFE_TIMER);
   return G_SOURCE_CONTINUE;
@@ -540,19 +569,53 @@ start_timer (MoshiSession * self)
 
 /* What the commands do */
 
+static gboolean
+lacks_first_message (MoshiSession * self)
+{
+  gboolean lacks;
+
+  g_mutex_lock (&self->lock);
+  lacks = self->wants_first;
+  g_mutex_unlock (&self->lock);
+  return lacks;
+}
+
 /**
  * moshi_course_begin:
  * @self: a session
  *
- * Begins the first attempt, once.
+ * Begins the first attempt, once, or the wait for the first message.
  */
 void
 moshi_course_begin (MoshiSession * self)
 {
-  if (moshi_life_get_state (self->life) != MOSHI_LIFE_IDLE)
+  guint timeout = self->plan->config->life.handshake_timeout;
+
+  if (moshi_life_get_state (self->life) != MOSHI_LIFE_IDLE
+      || self->timer != NULL)
     return;
   start_timer (self);
-  moshi_course_handle (self, MOSHI_LIFE_OPEN);
+  if (!lacks_first_message (self)) {
+    moshi_course_handle (self, MOSHI_LIFE_OPEN);
+  } else if (timeout > 0) {
+    self->first_by = g_get_monotonic_time ()
+        + timeout * G_TIME_SPAN_MILLISECOND;
+    set_timer (self);
+  }
+}
+
+/**
+ * moshi_course_go_on:
+ * @self: a session
+ *
+ * The first message is there: begins, if that is what was waited for.
+ */
+void
+moshi_course_go_on (MoshiSession * self)
+{
+  self->first_by = -1;
+  if (self->timer != NULL)
+    moshi_course_handle (self, MOSHI_LIFE_OPEN);
 }
 
 /**

@@ -38,6 +38,8 @@ unref_session (MoshiSession * self)
     return;
   g_assert (self->link == NULL && self->timer == NULL);
   g_clear_pointer (&self->writer, moshi_ogg_writer_free);
+  g_clear_pointer (&self->first, g_bytes_unref);
+  g_clear_pointer (&self->opening, g_bytes_unref);
   g_clear_pointer (&self->fault, moshi_fault_free);
   moshi_life_free (self->life);
   moshi_receiver_free (self->receiver);
@@ -101,6 +103,13 @@ static gboolean
 on_open (gpointer user_data)
 {
   moshi_course_begin (user_data);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+on_first_message (gpointer user_data)
+{
+  moshi_course_go_on (user_data);
   return G_SOURCE_REMOVE;
 }
 
@@ -195,7 +204,10 @@ moshi_session_new (const MoshiSessionConfig * config,
   self->life = moshi_life_new (&plan->config->life);
   self->receiver = moshi_receiver_new (moshi_course_on_received, self);
   self->state = MOSHI_LIFE_IDLE;
-  self->close_by = -1;
+  self->close_by = self->first_by = -1;
+  if (plan->config->first_message != NULL)
+    self->first = g_bytes_ref (plan->config->first_message);
+  self->wants_first = self->first == NULL && plan->config->wants_first_message;
   self->network = moshi_network_get ();
   return self;
 }
@@ -247,12 +259,40 @@ moshi_session_unref (MoshiSession * self)
  * moshi_session_open:
  * @self: a session
  *
- * Begins the first attempt. Does nothing when called again.
+ * Begins the first attempt. Where `wants_first_message` is set, and none is
+ * there yet, it begins when moshi_session_set_first_message() gives one; that
+ * has as long as the handshake may take, or it is the end, with
+ * %MOSHI_ERROR_IMAGE. Does nothing when called again.
  */
 void
 moshi_session_open (MoshiSession * self)
 {
   command (self, on_open);
+}
+
+/**
+ * moshi_session_set_first_message:
+ * @self: a session
+ * @message: (transfer none) (nullable): a whole message
+ *
+ * Sets what is sent ahead of all else in each session that begins from now on:
+ * right after the upgrade, before the handshake. What is being set up keeps the
+ * message it has; a conversation under way is not touched. A session that was
+ * opened and waits for its first message begins; %NULL lets it begin without.
+ */
+void
+moshi_session_set_first_message (MoshiSession * self, GBytes * message)
+{
+  GBytes *old;
+
+  g_mutex_lock (&self->lock);
+  old = self->first;
+  self->first = message != NULL ? g_bytes_ref (message) : NULL;
+  self->wants_first = FALSE;
+  g_mutex_unlock (&self->lock);
+  if (old != NULL)
+    g_bytes_unref (old);
+  command (self, on_first_message);
 }
 
 /**

@@ -42,7 +42,8 @@ typedef struct
   guint pre_skip;               /* likewise, 48 kHz samples */
   guint max_message;            /* bytes; 0 = the default of 4 MiB */
   guint max_queue;              /* ms of audio waiting to be sent; 0 = 10,000 */
-  GBytes *first_message;        /* sent before all else of each session, or NULL */
+  GBytes *first_message;        /* see moshi_session_set_first_message() */
+  gboolean wants_first_message; /* no attempt before there is one */
   MoshiLifeConfig life;
 } MoshiSessionConfig;
 
@@ -169,6 +170,7 @@ void moshi_session_unref (MoshiSession * self);
 void moshi_session_open (MoshiSession * self);
 gboolean moshi_session_send (MoshiSession * self, GBytes * packet);
 void moshi_session_drain (MoshiSession * self);
+void moshi_session_set_first_message (MoshiSession * self, GBytes * message);
 void moshi_session_close (MoshiSession * self);
 void moshi_session_restart (MoshiSession * self);
 void moshi_session_stop (MoshiSession * self);

@@ -33,6 +33,8 @@ struct _MoshiSession
   gboolean calling;             /* lock */
   gboolean gone;                /* lock; the network thread has let go */
   MoshiSessionStats stats;      /* lock; samples at 48 kHz */
+  GBytes *first;                /* lock; the first message, or NULL */
+  gboolean wants_first;         /* lock; no attempt before there is one */
 
   /* network thread only */
   MoshiLife *life;
@@ -44,6 +46,10 @@ struct _MoshiSession
   MoshiFault *fault;            /* why the last attempt or connection ended */
   MoshiLifeState state;         /* as last emitted */
   gboolean was_lost;            /* the next session follows a lost one */
+  GBytes *opening;              /* first message of the session that is being
+                                 * set up, or NULL */
+  gint64 first_by;              /* give up by then for want of a first message;
+                                 * -1 when none is waited for */
   gint64 close_by;              /* close when the queue is written or by then;
                                  * -1 when nobody wants to close */
 };
@@ -54,6 +60,7 @@ void moshi_session_leave_callback (MoshiSession * self);
 /* The network thread's side */
 void moshi_course_begin (MoshiSession * self);
 void moshi_course_end (MoshiSession * self);
+void moshi_course_go_on (MoshiSession * self);
 void moshi_course_wake (MoshiSession * self);
 void moshi_course_close (MoshiSession * self);
 void moshi_course_handle (MoshiSession * self, MoshiLifeEvent event);
