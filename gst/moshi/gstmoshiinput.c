@@ -19,6 +19,7 @@
 
 #include "gstmoshiframer.h"
 #include "gstmoshipacket.h"
+#include "gstmoshischedule.h"
 #include "gstmoshitimeline.h"
 
 GST_DEBUG_CATEGORY_STATIC (moshiinput_debug);
@@ -759,6 +760,8 @@ finish_batch (GstMoshiInput * self)
   talk->run_length = end;
   talk->end = talk->run_start + end;
   talk->input_eos = TRUE;
+  if (talk->schedule)
+    gst_moshi_schedule_hear_locked (talk->schedule, NULL);
   g_cond_broadcast (&talk->cond);
   g_mutex_unlock (&talk->lock);
 

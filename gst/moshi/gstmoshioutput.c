@@ -55,7 +55,7 @@ gst_moshi_output_new (GstElement * element, GstPad * pad)
   self->element = element;
   self->pad = pad;
   self->words = gst_moshi_words_new (element, pad);
-  gst_moshi_schedule_init (&self->schedule, element);
+  gst_moshi_schedule_init (&self->schedule, element, self->words);
   return self;
 }
 
@@ -237,15 +237,27 @@ negotiate (GstMoshiOutput * self)
   return TRUE;
 }
 
+static GstClockTime
+position_to_pts (GstMoshiOutput * self, guint64 position)
+{
+  return self->schedule.base + gst_moshi_ticks_to_time (position);
+}
+
 static void
 push_segment (GstMoshiOutput * self)
 {
   const GstSegment *segment = &self->schedule.segment;
+  const guint64 delay = self->talk->live ? 0 : self->schedule.model_delay;
 
   gst_pad_push_event (self->pad, gst_event_new_segment (segment));
   self->segment_sent = TRUE;
-  gst_moshi_words_set_segment (self->words, segment, self->schedule.base,
-      get_position (self));
+  gst_moshi_words_set_segment (self->words, self->schedule.run, segment,
+      position_to_pts (self, delay), position_to_pts (self,
+          get_position (self)));
+  /* What has come before it was known what to make of it */
+  g_mutex_lock (&self->talk->lock);
+  gst_moshi_schedule_hear_locked (&self->schedule, NULL);
+  g_mutex_unlock (&self->talk->lock);
 }
 
 /* Sends what has to stand before the next buffer. */
@@ -282,12 +294,6 @@ count_pushed (GstMoshiOutput * self, guint64 ticks)
   g_mutex_unlock (&talk->lock);
 }
 
-static GstClockTime
-position_to_pts (GstMoshiOutput * self, guint64 position)
-{
-  return self->schedule.base + gst_moshi_ticks_to_time (position);
-}
-
 /* Stamps and pushes a buffer of the given ticks at `position`, which moves on
  * by them in batch; live the playout has moved it already. */
 static GstFlowReturn
@@ -305,7 +311,11 @@ push_buffer (GstMoshiOutput * self, GstBuffer * buffer, guint64 position,
 
   /* The text goes ahead: a muxer keeps this buffer until the text is past it,
    * and a sink that prerolls keeps it while another waits for the text. */
-  gst_moshi_words_advance (self->words, position + ticks);
+  if (self->talk->live)
+    gst_moshi_words_advance (self->words, position + ticks);
+  else
+    gst_moshi_words_pass (self->words, position + ticks
+        - MIN (position + ticks, self->schedule.model_delay));
   ret = gst_pad_push (self->pad, buffer);
   if (ret == GST_FLOW_NOT_LINKED && gst_moshi_words_has_pad (self->words))
     ret = GST_FLOW_OK;          /* somebody wants the words alone */
@@ -437,21 +447,19 @@ take_session (GstMoshiOutput * self, const GstMoshiItem * item)
 
   self->answered = item->start;
   gst_moshi_format_reset (&self->format);
-  gst_moshi_words_finish (self->words, get_position (self));
-  gst_moshi_words_set_session (self->words, item->index);
+  if (self->talk->live) {
+    gst_moshi_words_finish (self->words, get_position (self));
+    gst_moshi_words_set_session (self->words, item->index);
+  }
 }
 
+/* In batch it has been heard as it came. */
 static void
 take_text (GstMoshiOutput * self, const GstMoshiItem * item)
 {
-  guint64 position;
-
-  /* Batch: an answer to what was flushed away */
-  if (!self->talk->live && self->answered < self->schedule.run_start)
-    return;
-  position = self->talk->live ? get_position (self) :
-      get_answer_position (self, self->answered);
-  gst_moshi_words_push (self->words, item->bytes, item->color, position);
+  if (self->talk->live)
+    gst_moshi_words_push (self->words, item->bytes, item->color,
+        get_position (self));
 }
 
 static GstFlowReturn
@@ -482,7 +490,7 @@ begin_run (GstMoshiOutput * self)
   gst_clear_buffer (&self->pending);
   self->segment_sent = FALSE;
   self->discont = TRUE;
-  gst_moshi_words_reset (self->words);
+  gst_moshi_words_begin_run (self->words, self->schedule.run);
   return GST_FLOW_OK;
 }
 
@@ -543,6 +551,7 @@ finish (GstMoshiOutput * self)
   prepare (self);
   g_mutex_lock (&talk->lock);
   self->schedule.eos = TRUE;
+  gst_moshi_schedule_hear_locked (&self->schedule, NULL);
   talk->output_done = TRUE;
   g_cond_broadcast (&talk->cond);
   /* In a pair the sink closes, who may have more to say. */
@@ -550,7 +559,10 @@ finish (GstMoshiOutput * self)
     session = moshi_session_ref (talk->session);
   g_mutex_unlock (&talk->lock);
 
-  gst_moshi_words_finish (self->words, get_position (self));
+  if (talk->live)
+    gst_moshi_words_finish (self->words, get_position (self));
+  else
+    gst_moshi_words_pass (self->words, G_MAXUINT64);
   if (session)
     moshi_session_close (session);
   GST_INFO_OBJECT (self->element, "all is out: EOS");

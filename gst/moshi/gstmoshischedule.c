@@ -17,11 +17,14 @@
  * gst_moshi_schedule_init:
  * @self: memory for a schedule
  * @element: whose clock counts
+ * @words: (transfer none): what is heard, in writing
  */
 void
-gst_moshi_schedule_init (GstMoshiSchedule * self, GstElement * element)
+gst_moshi_schedule_init (GstMoshiSchedule * self, GstElement * element,
+    GstMoshiWords * words)
 {
   self->element = element;
+  self->words = words;
   self->playout = moshi_playout_new ();
   gst_segment_init (&self->segment, GST_FORMAT_TIME);
 }
@@ -48,7 +51,7 @@ gst_moshi_schedule_start_locked (GstMoshiSchedule * self,
     const GstMoshiSettings * settings)
 {
   self->unit = self->run = 0;
-  self->position = self->run_start = 0;
+  self->position = self->run_start = self->heard = 0;
   self->playing = FALSE;
   self->model_delay = GST_MOSHI_MS_TO_TICKS (settings->model_delay);
   self->drain_timeout = settings->drain_timeout * G_GUINT64_CONSTANT (1000);
@@ -136,6 +139,49 @@ gst_moshi_schedule_arrived_locked (GstMoshiSchedule * self, guint duration)
     gst_moshi_schedule_wake_locked (self);
 }
 
+/* Batch: where the words end for now: with what is known of the input, or where
+ * its next segment begins, whose times they would not have. */
+static guint64
+get_words_end_locked (GstMoshiSchedule * self, gboolean * final)
+{
+  const GstMoshiSegment *next = g_queue_peek_head (&self->talk->segments);
+  const guint64 end = next ? next->position : self->talk->run_length;
+
+  *final = next || self->talk->input_eos;
+  return end - MIN (end, self->model_delay);
+}
+
+/**
+ * gst_moshi_schedule_hear_locked:
+ * @self: a schedule
+ * @item: (nullable): what has come, or %NULL when it is the input or the segment
+ *     that has changed
+ *
+ * Any thread. Batch: the words need not wait for the audio they belong to to be
+ * pushed; who takes both may wait for a word with the audio.
+ */
+void
+gst_moshi_schedule_hear_locked (GstMoshiSchedule * self,
+    const GstMoshiItem * item)
+{
+  GstMoshiTalk *talk = self->talk;
+  guint64 heard, end;
+  gboolean final;
+
+  if (talk->live)
+    return;
+  end = get_words_end_locked (self, &final);
+  if (item)
+    self->heard += item->duration;
+  if (talk->run > 0 && self->heard >= talk->run_start) {
+    heard = self->heard - talk->run_start;
+    talk->text_held = gst_moshi_words_hear (self->words, talk->run, item, heard,
+        end, talk->failed || self->eos || (final && heard >= end));
+  }
+  if (item && item->kind == GST_MOSHI_ITEM_SESSION)
+    self->heard = item->start;
+}
+
 static void
 take_item_locked (GstMoshiSchedule * self, GstMoshiStepKind kind,
     GstMoshiStep * step)
@@ -194,6 +240,7 @@ cross_segment_locked (GstMoshiSchedule * self, GstMoshiStep * step)
   /* May be below zero: it is the sum with the position that counts. */
   self->base = start - gst_moshi_ticks_to_time (self->position);
   g_free (g_queue_pop_head (&self->talk->segments));
+  gst_moshi_words_leave_segment (self->words);
   step->kind = GST_MOSHI_STEP_SEGMENT;
   return TRUE;
 }

@@ -3,6 +3,7 @@
 
 #include "gstmoshisettings.h"
 #include "gstmoshitalk.h"
+#include "gstmoshiwords.h"
 #include "protocol/moshiplayout.h"
 
 G_BEGIN_DECLS
@@ -54,6 +55,7 @@ struct _GstMoshiSchedule
 {
   GstElement *element;          /* not owned: whose clock counts */
   GstMoshiTalk *talk;           /* not owned */
+  GstMoshiWords *words;         /* not owned; batch: hears what comes at once */
 
   guint unit;                   /* ticks of a sample of output; 0 = no caps yet */
   gboolean whole_packets;       /* a packet is pushed when all of it may be */
@@ -66,6 +68,7 @@ struct _GstMoshiSchedule
   guint64 position;             /* batch: ticks pushed since base */
   guint64 run_start;            /* batch: input position it begins at */
   guint64 model_delay;          /* ticks */
+  guint64 heard;                /* input position up to which answers are here */
 
   MoshiPlayout *playout;        /* live */
   gboolean playing;             /* the clock runs */
@@ -79,7 +82,8 @@ struct _GstMoshiSchedule
   gboolean eos;
 };
 
-void gst_moshi_schedule_init (GstMoshiSchedule * self, GstElement * element);
+void gst_moshi_schedule_init (GstMoshiSchedule * self, GstElement * element,
+    GstMoshiWords * words);
 void gst_moshi_schedule_clear (GstMoshiSchedule * self);
 void gst_moshi_schedule_start_locked (GstMoshiSchedule * self,
     const GstMoshiSettings * settings);
@@ -91,6 +95,8 @@ void gst_moshi_schedule_set_upstream_latency_locked (GstMoshiSchedule * self,
 guint64 gst_moshi_schedule_get_position_locked (GstMoshiSchedule * self);
 void gst_moshi_schedule_arrived_locked (GstMoshiSchedule * self,
     guint duration);
+void gst_moshi_schedule_hear_locked (GstMoshiSchedule * self,
+    const GstMoshiItem * item);
 void gst_moshi_schedule_choose_locked (GstMoshiSchedule * self,
     GstMoshiStep * step);
 void gst_moshi_schedule_sleep_locked (GstMoshiSchedule * self,

@@ -137,6 +137,7 @@ gst_moshi_talk_reset_input (GstMoshiTalk * self)
   self->run_start = self->run_length = 0;
   g_queue_clear_full (&self->segments, g_free);
   self->received = self->pushed = 0;
+  self->text_held = FALSE;
   self->upstream_latency = 0;
   self->last_answer = 0;
   self->session_start = 0;
@@ -464,6 +465,8 @@ gst_moshi_talk_drop_output (GstMoshiTalk * self)
       moshi_playout_forget (self->schedule->playout);
   } else {
     g_queue_foreach (&self->items, silence_item, NULL);
+    if (self->schedule)
+      gst_moshi_words_drop (self->schedule->words);
   }
   g_mutex_unlock (&self->lock);
 }
@@ -503,6 +506,8 @@ gst_moshi_talk_fail (GstMoshiTalk * self)
   g_mutex_lock (&self->lock);
   self->failed = TRUE;
   self->ready = FALSE;
+  if (self->schedule)
+    gst_moshi_schedule_hear_locked (self->schedule, NULL);
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
 }
@@ -565,10 +570,12 @@ static gboolean
 is_window_open_locked (GstMoshiTalk * self, guint ticks)
 {
   const guint64 sent = self->sent + ticks;
+  const guint64 window =
+      self->text_held ? GST_MOSHI_TEXT_WINDOW : GST_MOSHI_WINDOW;
 
   return self->ready && self->session
       && sent <= self->received + GST_MOSHI_WINDOW
-      && (self->live || sent <= self->pushed + GST_MOSHI_WINDOW);
+      && (self->live || sent <= self->pushed + window);
 }
 
 static void
@@ -725,6 +732,7 @@ append_locked (GstMoshiTalk * self, GstMoshiItem * item)
     gst_moshi_item_free (item);
     return;
   }
+  gst_moshi_schedule_hear_locked (self->schedule, item);
   g_queue_push_tail (&self->items, item);
   self->queued += item->duration;
   g_cond_broadcast (&self->cond);

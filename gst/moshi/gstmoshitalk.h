@@ -39,6 +39,14 @@ gst_moshi_time_to_ticks (GstClockTime time)
 #define GST_MOSHI_WINDOW GST_MOSHI_MS_TO_TICKS (4000)
 
 /**
+ * GST_MOSHI_TEXT_WINDOW:
+ *
+ * Batch: the same while a muxer may be keeping the audio back for a sentence. It
+ * is more than a sentence can last.
+ */
+#define GST_MOSHI_TEXT_WINDOW GST_MOSHI_MS_TO_TICKS (20000)
+
+/**
  * GST_MOSHI_MAX_ITEMS, GST_MOSHI_MAX_QUEUED:
  *
  * What may wait to be pushed: things of any kind, and audio in ticks. Both are
@@ -151,6 +159,7 @@ typedef struct
   GQueue items;                 /* of GstMoshiItem */
   guint64 queued;               /* ticks of audio in items */
   guint64 received;             /* ticks of audio that have come */
+  gboolean text_held;           /* batch: the text pad waits for a unit's end */
   guint64 pushed;               /* input position up to which output is done */
   GstFlowReturn flow;           /* of the last push */
   gboolean output_done;         /* EOS is out */

@@ -3,9 +3,10 @@
 /* The text branch
  *
  * Words are rare and late, so the branch is a sparse stream: while there are
- * none, GAP events follow the audio, so that sinks preroll and muxers never
- * wait for a word. The pushing task of the audio puts buffers, events and its
- * own position in; a task of this pad takes them out. The queue holds at most
+ * none, GAP events tell how far there are none, so that sinks preroll and muxers
+ * go on. Buffers, events and that position are put in (gstmoshiwords.c says by
+ * whom); a task of this pad takes them out. A buffer may begin before that
+ * position: live, nobody waits for a word. The queue holds at most
  * GST_MOSHI_TEXT_PAD_MAX buffers. A position waits in one field, not in the
  * queue: only the newest matters.
  */
@@ -278,7 +279,7 @@ drop_oldest_locked (GstMoshiTextPad * self)
 void
 gst_moshi_text_pad_push (GstMoshiTextPad * self, GstBuffer * buffer)
 {
-  GstClockTime pts = GST_BUFFER_PTS (buffer);
+  GstClockTime pts = GST_BUFFER_PTS (buffer), end;
 
   g_mutex_lock (&self->lock);
   if (self->flushing) {
@@ -291,7 +292,11 @@ gst_moshi_text_pad_push (GstMoshiTextPad * self, GstBuffer * buffer)
               pts - self->text));
     g_queue_push_tail (&self->queue, buffer);
     self->n_buffers++;
-    self->text = pts + GST_BUFFER_DURATION (buffer);
+    end = pts + GST_BUFFER_DURATION (buffer);
+    if (!GST_CLOCK_TIME_IS_VALID (self->text) || end > self->text)
+      self->text = end;
+    /* Collectpads takes a buffer's PTS for all that is known. */
+    g_queue_push_tail (&self->queue, gst_event_new_gap (self->text, 0));
     g_cond_signal (&self->cond);
   }
   g_mutex_unlock (&self->lock);
@@ -316,6 +321,33 @@ gst_moshi_text_pad_advance (GstMoshiTextPad * self, GstClockTime pts)
   self->audio = pts;
   if (pts > self->text)
     g_cond_signal (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * gst_moshi_text_pad_drop:
+ * @self: a branch
+ * @pts: of the first buffer not wanted any more
+ *
+ * Drops what waits from @pts on; gaps and other events stay.
+ */
+void
+gst_moshi_text_pad_drop (GstMoshiTextPad * self, GstClockTime pts)
+{
+  GList *link;
+
+  g_mutex_lock (&self->lock);
+  link = self->queue.head;
+  while (link) {
+    GList *next = link->next;
+
+    if (GST_IS_BUFFER (link->data) && GST_BUFFER_PTS (link->data) >= pts) {
+      gst_mini_object_unref (link->data);
+      g_queue_delete_link (&self->queue, link);
+      self->n_buffers--;
+    }
+    link = next;
+  }
   g_mutex_unlock (&self->lock);
 }
 

@@ -27,6 +27,7 @@ gboolean gst_moshi_text_pad_is_active (GstMoshiTextPad * self);
 void gst_moshi_text_pad_event (GstMoshiTextPad * self, GstEvent * event);
 void gst_moshi_text_pad_push (GstMoshiTextPad * self, GstBuffer * buffer);
 void gst_moshi_text_pad_advance (GstMoshiTextPad * self, GstClockTime pts);
+void gst_moshi_text_pad_drop (GstMoshiTextPad * self, GstClockTime pts);
 void gst_moshi_text_pad_flush_start (GstMoshiTextPad * self);
 void gst_moshi_text_pad_flush_stop (GstMoshiTextPad * self);
 guint64 gst_moshi_text_pad_get_dropped (GstMoshiTextPad * self);

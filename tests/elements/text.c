@@ -5,28 +5,15 @@
  */
 #include "harness.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <glib/gstdio.h>
-#include <gmodule.h>
 
 #define CAPS "audio/x-raw,format=S16LE,layout=interleaved,rate=24000,channels=1"
 #define FILE_SOURCE "audiotestsrc samplesperbuffer=480 num-buffers=%u ! " CAPS
 
 #define MS(n) ((n) * GST_MSECOND)
-
-#ifdef __SANITIZE_ADDRESS__
-/* fontconfig, which textoverlay loads, keeps its configuration to the end. */
-G_MODULE_EXPORT const char *__lsan_default_suppressions (void);
-
-const char *
-__lsan_default_suppressions (void)
-{
-  return "leak:libfontconfig";
-}
-#endif
 
 static const gchar sentence[] = "Hello there, my friend. How are you? Fine!";
 
@@ -466,12 +453,6 @@ test_late_request (void)
 
 /* --- what others make of it ---------------------------------------------- */
 
-static gchar *
-dup_all (HarnessTrack * track)
-{
-  return g_strndup ((const gchar *) track->data->data, track->data->len);
-}
-
 static gboolean
 has_element (const gchar * name)
 {
@@ -482,77 +463,6 @@ has_element (const gchar * name)
   else
     gst_object_unref (factory);
   return factory != NULL;
-}
-
-static void
-test_srt (void)
-{
-  MoshiStandinConfig config;
-  g_autofree gchar *srt = NULL;
-  g_auto (GStrv) blocks = NULL;
-  HarnessTrack *track;
-  guint i, n = 0;
-  Harness *self;
-
-  if (!has_element ("srtenc"))
-    return;
-  init_config (&config, sentence);
-  self = new_file (&config, 10, "text-unit=sentence", "srtenc name=e "
-      "! fakesink");
-  track = harness_track (self, "e", "src");
-  harness_play_to_eos (self);
-  srt = dup_all (track);
-  blocks = g_strsplit (srt, "\n\n", -1);
-  for (i = 0; blocks[i] && *blocks[i]; i++) {
-    n++;
-    g_assert_true (g_regex_match_simple ("^\\d+\n\\d\\d:\\d\\d:\\d\\d,\\d\\d\\d"
-            " --> \\d\\d:\\d\\d:\\d\\d,\\d\\d\\d\n[A-Z].*[.?!]$", blocks[i], 0,
-            0));
-    g_assert_cmpint (strtol (blocks[i], NULL, 10), ==, n);
-  }
-  g_assert_cmpuint (n, ==, 3);
-  harness_free (self);
-}
-
-static void
-test_webvtt (void)
-{
-  MoshiStandinConfig config;
-  g_autofree gchar *vtt = NULL;
-  HarnessTrack *track;
-  Harness *self;
-
-  if (!has_element ("webvttenc"))
-    return;
-  init_config (&config, sentence);
-  self = new_file (&config, 10, "", "webvttenc name=e ! fakesink");
-  track = harness_track (self, "e", "src");
-  harness_play_to_eos (self);
-  vtt = dup_all (track);
-  g_assert_true (g_str_has_prefix (vtt, "WEBVTT"));
-  g_assert_true (g_regex_match_simple ("\\d\\d:\\d\\d:\\d\\d.\\d\\d\\d --> "
-          "\\d\\d:\\d\\d:\\d\\d.\\d\\d\\d.*\nfriend\\.\n", vtt, 0, 0));
-  harness_free (self);
-}
-
-static void
-test_overlay (void)
-{
-  MoshiStandinConfig config;
-  HarnessTrack *video;
-  Harness *self;
-
-  if (!has_element ("textoverlay"))
-    return;
-  init_config (&config, "two words");
-  self = new_file (&config, 4, "", "t.text_sink  videotestsrc num-buffers=40 "
-      "! video/x-raw,framerate=10/1,width=64,height=48 "
-      "! textoverlay name=t wait-text=true ! fakesink name=v sync=true");
-  video = harness_track (self, "v", "sink");
-  harness_wait_state (self, GST_STATE_PAUSED);
-  harness_play_to_eos (self);
-  g_assert_cmpuint (video->buffers->len, ==, 40);
-  harness_free (self);
 }
 
 /* Into a file and out of it: every word, where it was */
@@ -874,9 +784,6 @@ add_tests (void)
   g_test_add_func ("/text/blocked-stop", test_blocked_stop);
   g_test_add_func ("/text/request-and-release", test_request_and_release);
   g_test_add_func ("/text/late-request", test_late_request);
-  g_test_add_func ("/text/srt", test_srt);
-  g_test_add_func ("/text/webvtt", test_webvtt);
-  g_test_add_func ("/text/overlay", test_overlay);
   g_test_add_data_func ("/text/matroska/words", sentence, test_matroska);
   g_test_add_data_func ("/text/matroska/none", NULL, test_matroska);
   g_test_add_func ("/text/messages/text", test_text_messages);
