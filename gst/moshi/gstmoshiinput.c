@@ -648,9 +648,8 @@ clip (GstMoshiInput * self, GstBuffer * buffer)
   if (!GST_CLOCK_TIME_IS_VALID (pts))
     return buffer;
   if (!self->opus)
-    return gst_audio_buffer_clip (buffer, segment,
-        GST_AUDIO_INFO_RATE (&self->framer.info),
-        GST_AUDIO_INFO_BPF (&self->framer.info));
+    return gst_moshi_timeline_clip (&self->timeline, buffer,
+        &self->framer.info);
   if (gst_moshi_packet_is_before (buffer, segment->start)
       || (GST_CLOCK_TIME_IS_VALID (segment->stop) && pts >= segment->stop))
     gst_clear_buffer (&buffer);

@@ -395,39 +395,6 @@ gst_moshi_talk_set_output_flushing (GstMoshiTalk * self, gboolean flushing)
   g_mutex_unlock (&self->lock);
 }
 
-/**
- * gst_moshi_talk_flush_run:
- * @self: a talk
- *
- * The input was flushed: the next buffer begins a new run, and what the server
- * still answers to the old one is not played.
- */
-void
-gst_moshi_talk_flush_run (GstMoshiTalk * self)
-{
-  g_mutex_lock (&self->lock);
-  self->run_start = self->sent;
-  self->run_length = 0;
-  g_queue_clear_full (&self->segments, g_free);
-  self->base = GST_CLOCK_TIME_NONE;
-  self->input_eos = self->input_done = FALSE;
-  self->pushed = self->sent;
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
-}
-
-/* Batch: silence of its length, so that the output keeps its own. */
-static void
-silence_item (gpointer data, gpointer user_data)
-{
-  GstMoshiItem *item = data;
-
-  if (item->kind == GST_MOSHI_ITEM_PACKET) {
-    item->kind = GST_MOSHI_ITEM_SILENCE;
-    g_clear_pointer (&item->bytes, g_bytes_unref);
-  }
-}
-
 static void
 remove_items_locked (GstMoshiTalk * self, GstMoshiItemKind kind)
 {
@@ -446,6 +413,53 @@ remove_items_locked (GstMoshiTalk * self, GstMoshiItemKind kind)
   }
 }
 
+/* What the server has said and is not yet played */
+static void
+drop_output_locked (GstMoshiTalk * self)
+{
+  self->output_dropped += self->queued;
+  remove_items_locked (self, GST_MOSHI_ITEM_TEXT);
+  remove_items_locked (self, GST_MOSHI_ITEM_PACKET);
+  if (self->schedule)
+    moshi_playout_forget (self->schedule->playout);
+}
+
+/**
+ * gst_moshi_talk_flush_run:
+ * @self: a talk
+ *
+ * The input was flushed: the next buffer begins a new run. Batch: what the server
+ * still answers to the old one is not played. Live: what waits to be played is
+ * dropped; in a pair it is the other half's.
+ */
+void
+gst_moshi_talk_flush_run (GstMoshiTalk * self)
+{
+  g_mutex_lock (&self->lock);
+  self->run_start = self->sent;
+  self->run_length = 0;
+  g_queue_clear_full (&self->segments, g_free);
+  self->base = GST_CLOCK_TIME_NONE;
+  self->input_eos = self->input_done = FALSE;
+  self->pushed = self->sent;
+  if (self->live && !self->paired)
+    drop_output_locked (self);
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+/* Batch: silence of its length, so that the output keeps its own. */
+static void
+silence_item (gpointer data, gpointer user_data)
+{
+  GstMoshiItem *item = data;
+
+  if (item->kind == GST_MOSHI_ITEM_PACKET) {
+    item->kind = GST_MOSHI_ITEM_SILENCE;
+    g_clear_pointer (&item->bytes, g_bytes_unref);
+  }
+}
+
 /**
  * gst_moshi_talk_drop_output:
  * @self: a talk
@@ -457,13 +471,11 @@ void
 gst_moshi_talk_drop_output (GstMoshiTalk * self)
 {
   g_mutex_lock (&self->lock);
-  self->output_dropped += self->queued;
-  remove_items_locked (self, GST_MOSHI_ITEM_TEXT);
   if (self->live) {
-    remove_items_locked (self, GST_MOSHI_ITEM_PACKET);
-    if (self->schedule)
-      moshi_playout_forget (self->schedule->playout);
+    drop_output_locked (self);
   } else {
+    self->output_dropped += self->queued;
+    remove_items_locked (self, GST_MOSHI_ITEM_TEXT);
     g_queue_foreach (&self->items, silence_item, NULL);
     if (self->schedule)
       gst_moshi_words_drop (self->schedule->words);

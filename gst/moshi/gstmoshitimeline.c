@@ -100,6 +100,52 @@ gst_moshi_timeline_locate (const GstMoshiTimeline * self, GstClockTime pts)
   return self->base + (pts - start);
 }
 
+/* How many samples are in a time, to the nearest */
+static guint64
+count_samples (GstClockTime time, const GstAudioInfo * info)
+{
+  return gst_util_uint64_scale_int_round (time, GST_AUDIO_INFO_RATE (info),
+      GST_SECOND);
+}
+
+/**
+ * gst_moshi_timeline_clip:
+ * @self: a timeline
+ * @buffer: (transfer full): raw samples, with a time stamp
+ * @info: their format
+ *
+ * By its samples, to the nearest. gst_audio_buffer_clip() believes a buffer's
+ * duration, and complains where that is longer than what is there.
+ *
+ * Returns: (transfer full) (nullable): what of @buffer is in the segment
+ */
+GstBuffer *
+gst_moshi_timeline_clip (const GstMoshiTimeline * self, GstBuffer * buffer,
+    const GstAudioInfo * info)
+{
+  const GstSegment *segment = &self->segment;
+  const GstClockTime begin = GST_BUFFER_PTS (buffer);
+  const guint64 n = gst_buffer_get_size (buffer) / GST_AUDIO_INFO_BPF (info);
+  const GstClockTime end = begin + gst_util_uint64_scale_int (n, GST_SECOND,
+      GST_AUDIO_INFO_RATE (info));
+  guint64 front = 0, back = 0;
+
+  if (begin < segment->start)
+    front = count_samples (segment->start - begin, info);
+  if (GST_CLOCK_TIME_IS_VALID (segment->stop) && end > segment->stop)
+    back = count_samples (end - segment->stop, info);
+  if (front == 0 && back == 0)
+    return buffer;
+  if (front >= n || back >= n - front) {
+    gst_buffer_unref (buffer);
+    return NULL;
+  }
+  buffer = gst_audio_buffer_truncate (buffer, GST_AUDIO_INFO_BPF (info), front,
+      n - front - back);
+  GST_BUFFER_PTS (buffer) = MAX (begin, segment->start);
+  return buffer;
+}
+
 /**
  * gst_moshi_timeline_begin:
  * @self: a timeline

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <gst/audio/audio.h>
 #include <gst/gst.h>
 
 G_BEGIN_DECLS
@@ -34,6 +35,8 @@ void gst_moshi_timeline_set_segment (GstMoshiTimeline * self,
     const GstSegment * segment);
 GstClockTime gst_moshi_timeline_locate (const GstMoshiTimeline * self,
     GstClockTime pts);
+GstBuffer *gst_moshi_timeline_clip (const GstMoshiTimeline * self,
+    GstBuffer * buffer, const GstAudioInfo * info);
 void gst_moshi_timeline_begin (GstMoshiTimeline * self, GstClockTime time);
 void gst_moshi_timeline_follow (GstMoshiTimeline * self, GstClockTime time);
 void gst_moshi_timeline_join (GstMoshiTimeline * self);

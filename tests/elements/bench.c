@@ -76,8 +76,8 @@ on_log (const gchar * domain, GLogLevelFlags level, const gchar * message,
 
 /* SoupServer warns of a client that has gone before it was looked at, which
  * here is done on purpose. To be told anew in each test. */
-static void
-forgive_libsoup (void)
+void
+bench_forgive_libsoup (void)
 {
   g_log_set_handler ("libsoup", G_LOG_LEVEL_WARNING | G_LOG_FLAG_FATAL, on_log,
       NULL);
@@ -106,7 +106,7 @@ bench_new (const gchar * format, ...)
   GstBus *bus;
   va_list args;
 
-  forgive_libsoup ();
+  bench_forgive_libsoup ();
   va_start (args, format);
   self->description = g_strdup_vprintf (format, args);
   va_end (args);
@@ -539,4 +539,62 @@ bench_serve_count (MoshiStandin * server, MoshiStandinCounter counter,
   if (!moshi_standin_wait (server, counter, at_least, TOO_LONG_MS))
     g_error ("waited in vain for the server's counter %d to be %"
         G_GUINT64_FORMAT, counter, at_least);
+}
+
+static guint
+count_entries (const gchar * path)
+{
+  GDir *dir = g_dir_open (path, 0, NULL);
+  guint n = 0;
+
+  g_assert_nonnull (dir);
+  while (g_dir_read_name (dir))
+    n++;
+  g_dir_close (dir);
+  return n;
+}
+
+/* What each open file is, a line each */
+static gchar *
+dup_files (void)
+{
+  GString *text = g_string_new (NULL);
+  GDir *dir = g_dir_open ("/proc/self/fd", 0, NULL);
+  const gchar *name;
+
+  while ((name = g_dir_read_name (dir))) {
+    g_autofree gchar *path = g_strconcat ("/proc/self/fd/", name, NULL);
+    g_autofree gchar *what = g_file_read_link (path, NULL);
+
+    g_string_append_printf (text, "%s %s\n", name, what ? what : "");
+  }
+  g_dir_close (dir);
+  return g_string_free (text, FALSE);
+}
+
+/* What the process holds of the kernel's */
+void
+bench_count_belongings (BenchBelongings * self)
+{
+  /* GLib keeps a few threads that have nothing to do. */
+  g_thread_pool_stop_unused_threads ();
+  self->files = count_entries ("/proc/self/fd");
+  self->threads = count_entries ("/proc/self/task");
+}
+
+/* Connections end politely in the background: for that there is no event, so
+ * this looks until there is no more than before. */
+void
+bench_check_belongings (const BenchBelongings * before)
+{
+  const gint64 deadline = g_get_monotonic_time () + 20 * G_TIME_SPAN_SECOND;
+  BenchBelongings now;
+
+  for (bench_count_belongings (&now); now.files > before->files
+      || now.threads > before->threads; bench_count_belongings (&now)) {
+    if (g_get_monotonic_time () > deadline)
+      g_error ("%u files and %u threads were there before, now %u and %u:\n%s",
+          before->files, before->threads, now.files, now.threads, dup_files ());
+    g_usleep (2000);
+  }
 }

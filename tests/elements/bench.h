@@ -30,6 +30,17 @@ typedef struct _Bench Bench;
  */
 typedef gboolean (*BenchMatch) (GstMessage * message, gconstpointer what);
 
+/**
+ * BenchBelongings:
+ *
+ * Open files and threads of the process
+ */
+typedef struct
+{
+  guint files;
+  guint threads;
+} BenchBelongings;
+
 Bench *bench_new (const gchar * format, ...) G_GNUC_PRINTF (1, 2);
 void bench_free (Bench * self);
 GstElement *bench_get_pipeline (Bench * self);
@@ -64,6 +75,9 @@ gboolean bench_is_session (GstMessage * message, gconstpointer state);
 MoshiStandin *bench_serve (const gchar * fault, guint fault_first);
 void bench_serve_count (MoshiStandin * server, MoshiStandinCounter counter,
     guint64 at_least);
+void bench_forgive_libsoup (void);
+void bench_count_belongings (BenchBelongings * self);
+void bench_check_belongings (const BenchBelongings * before);
 void bench_watchdog (const gchar * what);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Bench, bench_free)

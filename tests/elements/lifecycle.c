@@ -182,51 +182,6 @@ live_and_die (const ServerKind * kind)
 
 /* --- what is left behind ------------------------------------------------- */
 
-static guint
-count_entries (const gchar * path)
-{
-  GDir *dir = g_dir_open (path, 0, NULL);
-  guint n = 0;
-
-  g_assert_nonnull (dir);
-  while (g_dir_read_name (dir))
-    n++;
-  g_dir_close (dir);
-  return n;
-}
-
-typedef struct
-{
-  guint files;
-  guint threads;
-} Belongings;
-
-static void
-count (Belongings * self)
-{
-  /* GLib keeps a few threads that have nothing to do. */
-  g_thread_pool_stop_unused_threads ();
-  self->files = count_entries ("/proc/self/fd");
-  self->threads = count_entries ("/proc/self/task");
-}
-
-/* Connections end politely in the background: for that there is no event, so
- * this looks until it is so. */
-static void
-check_belongings (const Belongings * before)
-{
-  const gint64 deadline = g_get_monotonic_time () + 20 * G_TIME_SPAN_SECOND;
-  Belongings now;
-
-  for (count (&now); now.files > before->files
-      || now.threads > before->threads; count (&now)) {
-    if (g_get_monotonic_time () > deadline)
-      g_error ("%u files and %u threads were there before, now %u and %u",
-          before->files, before->threads, now.files, now.threads);
-    g_usleep (2000);
-  }
-}
-
 /* The lines about leaks themselves, not those that announce their form */
 static void
 check_leaks (const gchar * log)
@@ -273,16 +228,16 @@ static void
 live_often (gconstpointer data)
 {
   const ServerKind *kind = data;
-  Belongings before;
+  BenchBelongings before;
   guint i;
 
   /* What is made once a process comes with the first life. */
   live_and_die (kind);
   live_and_die (&kinds[0]);
-  count (&before);
+  bench_count_belongings (&before);
   for (i = 0; i < 40; i++)
     live_and_die (kind);
-  check_belongings (&before);
+  bench_check_belongings (&before);
 }
 
 static void
@@ -421,12 +376,12 @@ run_many (guint n)
 static void
 run_many_counted (gconstpointer data)
 {
-  Belongings before;
+  BenchBelongings before;
 
   run_many (1);
-  count (&before);
+  bench_count_belongings (&before);
   run_many (GPOINTER_TO_UINT (data));
-  check_belongings (&before);
+  bench_check_belongings (&before);
 }
 
 static void

@@ -5,6 +5,7 @@
  * sample tells its place, so the server's ears can be asked what stands where.
  */
 #include "harness.h"
+#include "sweeping.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -17,10 +18,7 @@
     "channels=1"
 
 #define MS(n) ((n) * GST_MSECOND)
-#define MS_FRAMES(n) ((n) * 24)
-
-/* libopus' delay: what goes in is found so many samples later. */
-#define CODEC_DELAY 156
+#define MS_FRAMES(n) SWEEPING_FRAMES (n)
 
 /* --- speaking ------------------------------------------------------------- */
 
@@ -38,41 +36,6 @@ new_source (const gchar * properties)
       " ! fakesink", properties);
 }
 
-static gint16
-get_sweep (guint64 ticks)
-{
-  return 30000 * moshi_standin_sweep_value (ticks / 2, 0);
-}
-
-/* The sweep from a place on, both in ticks of 48 kHz, in the format given */
-static GstBuffer *
-make_sweep (GstCaps * caps, guint64 place, guint64 ticks)
-{
-  GstStructure *structure = gst_caps_get_structure (caps, 0);
-  const gboolean is_float = g_str_equal (gst_structure_get_string (structure,
-          "format"), "F32LE");
-  GstBuffer *buffer;
-  GstMapInfo map;
-  gint rate = 0, channels = 0;
-  guint64 i, n;
-
-  gst_structure_get_int (structure, "rate", &rate);
-  gst_structure_get_int (structure, "channels", &channels);
-  n = ticks * rate / 48000 * channels;
-  buffer = gst_buffer_new_allocate (NULL, n * (is_float ? 4 : 2), NULL);
-  gst_buffer_map (buffer, &map, GST_MAP_WRITE);
-  for (i = 0; i < n; i++) {
-    gint16 value = get_sweep (place + i / channels * (48000 / rate));
-
-    if (is_float)
-      ((gfloat *) map.data)[i] = value / 32768.0f;
-    else
-      ((gint16 *) map.data)[i] = value;
-  }
-  gst_buffer_unmap (buffer, &map);
-  return buffer;
-}
-
 typedef struct
 {
   const gchar *caps;            /* NULL: 24 kHz mono */
@@ -88,7 +51,7 @@ say (Harness * self, const Speech * speech)
 {
   g_autoptr (GstCaps) caps = gst_caps_from_string (speech->caps ? speech->caps
       : CAPS);
-  g_autoptr (GstBuffer) buffer = make_sweep (caps, speech->place * 2,
+  g_autoptr (GstBuffer) buffer = sweeping_new_buffer (caps, speech->place * 2,
       speech->frames * 2);
   g_autoptr (GstSample) sample = NULL;
   GstElement *source = harness_get_element (self, "in");
@@ -153,15 +116,23 @@ new_wire (const GstSegment * segment)
 }
 
 static void
-chain_ms (Harness * self, guint pts, guint place, guint ms)
+chain_for (Harness * self, guint pts, guint place, guint ms, guint duration)
 {
   g_autoptr (GstCaps) caps = gst_caps_from_string (CAPS);
   GstPad *pad = gst_element_get_static_pad (self->moshi, "sink");
-  GstBuffer *buffer = make_sweep (caps, place * 48, ms * 48);
+  GstBuffer *buffer = sweeping_new_buffer (caps, place * 48, ms * 48);
 
   GST_BUFFER_PTS (buffer) = MS (pts);
+  if (duration)
+    GST_BUFFER_DURATION (buffer) = MS (duration);
   g_assert_cmpint (gst_pad_chain (pad, buffer), ==, GST_FLOW_OK);
   gst_object_unref (pad);
+}
+
+static void
+chain_ms (Harness * self, guint pts, guint place, guint ms)
+{
+  chain_for (self, pts, place, ms, 0);
 }
 
 static void
@@ -172,57 +143,6 @@ finish (Harness * self)
 }
 
 /* --- hearing --------------------------------------------------------------- */
-
-typedef struct
-{
-  gint16 *pcm;
-  gsize n;
-} Heard;
-
-static void
-listen_back (Harness * self, Heard * heard)
-{
-  g_autofree gfloat *pcm = NULL;
-  gsize i;
-
-  g_assert_true (moshi_standin_wait_idle (self->server, HARNESS_PATIENCE));
-  pcm = moshi_standin_dup_pcm (self->server, &heard->n);
-  heard->pcm = g_new (gint16, heard->n);
-  for (i = 0; i < heard->n; i++)
-    heard->pcm[i] = CLAMP (pcm[i] * 32767, -32768, 32767);
-}
-
-/* From `at` on the server has heard the sweep from `place` on; edges, where the
- * coder smears, are left out. All in ms. */
-static void
-assert_heard (const Heard * heard, guint at, guint place, guint ms)
-{
-  gint64 i;
-
-  g_assert_cmpuint (heard->n, >=, MS_FRAMES (at + ms));
-  for (i = MS_FRAMES (20); i + 1920 + MS_FRAMES (10) <= MS_FRAMES (ms);
-      i += 1920) {
-    gint64 expected = MS_FRAMES ((gint64) place) + i - CODEC_DELAY;
-    gdouble score;
-    gint64 found = moshi_standin_sweep_locate (heard->pcm + MS_FRAMES (at) + i,
-        1920, RATE, 1, 0, MAX (expected - 480, 0), expected + 480, &score);
-
-    if (score < 0.8 || ABS (found - expected) > 40)
-      g_error ("at %" G_GINT64_FORMAT " the server has heard %" G_GINT64_FORMAT
-          " and not %" G_GINT64_FORMAT " (likeness %f)",
-          MS_FRAMES ((gint64) at) + i, found, expected, score);
-  }
-}
-
-static void
-assert_heard_silence (const Heard * heard, guint at, guint ms)
-{
-  gsize i;
-
-  g_assert_cmpuint (heard->n, >=, MS_FRAMES (at + ms));
-  for (i = MS_FRAMES (at + 20); i < MS_FRAMES (at + ms); i++)
-    g_assert_cmpint (ABS (heard->pcm[i]), <, 200);
-}
 
 static GstClockTime
 get_running_time (HarnessTrack * track, guint i)
@@ -269,7 +189,7 @@ test_sizes (void)
   static const guint most[] = { 1, 2, 20, 500, 2000, 50000 };
   Harness *self = new_source ("");
   Speech speech = { NULL, };
-  Heard heard;
+  SweepingHeard heard;
   guint i;
 
   harness_set_state (self, GST_STATE_PLAYING);
@@ -282,9 +202,9 @@ test_sizes (void)
   }
   finish (self);
   assert_output (self, speech.place);
-  listen_back (self, &heard);
-  assert_heard (&heard, 0, 0, MIN (speech.place / 24, 50000));
-  g_free (heard.pcm);
+  sweeping_listen (self, &heard);
+  sweeping_assert_heard (&heard, 0, 0, MIN (speech.place / 24, 50000));
+  sweeping_clear (&heard);
   harness_free (self);
 }
 
@@ -294,7 +214,7 @@ static void
 test_jitter (void)
 {
   Harness *self = new_source ("");
-  Heard heard;
+  SweepingHeard heard;
   guint i;
 
   harness_set_state (self, GST_STATE_PLAYING);
@@ -303,11 +223,11 @@ test_jitter (void)
         i * 20, 20);
   finish (self);
   assert_output (self, MS_FRAMES (4000));
-  listen_back (self, &heard);
-  assert_heard (&heard, 0, 0, 4000);
+  sweeping_listen (self, &heard);
+  sweeping_assert_heard (&heard, 0, 0, 4000);
   g_assert_cmpuint (harness_get_stat (self, "input-filled"), ==, 0);
   g_assert_cmpuint (harness_get_stat (self, "input-trimmed"), ==, 0);
-  g_free (heard.pcm);
+  sweeping_clear (&heard);
   harness_free (self);
 }
 
@@ -316,7 +236,7 @@ static void
 test_overlap (void)
 {
   Harness *self = new_source ("");
-  Heard heard;
+  SweepingHeard heard;
   guint i;
 
   harness_set_state (self, GST_STATE_PLAYING);
@@ -324,9 +244,9 @@ test_overlap (void)
     say_ms (self, i * 100, i * 100, 200);
   finish (self);
   assert_output (self, MS_FRAMES (2100));
-  listen_back (self, &heard);
-  assert_heard (&heard, 0, 0, 2100);
-  g_free (heard.pcm);
+  sweeping_listen (self, &heard);
+  sweeping_assert_heard (&heard, 0, 0, 2100);
+  sweeping_clear (&heard);
   harness_free (self);
 }
 
@@ -338,18 +258,18 @@ test_hole (gconstpointer data)
   Speech second = { NULL, NULL, MS (1500), GPOINTER_TO_UINT (data),
     MS_FRAMES (1500), MS_FRAMES (1000)
   };
-  Heard heard;
+  SweepingHeard heard;
 
   harness_set_state (self, GST_STATE_PLAYING);
   say_ms (self, 0, 0, 1000);
   say (self, &second);
   finish (self);
   assert_output (self, MS_FRAMES (2500));
-  listen_back (self, &heard);
-  assert_heard (&heard, 0, 0, 1000);
-  assert_heard_silence (&heard, 1000, 500);
-  assert_heard (&heard, 1500, 1500, 1000);
-  g_free (heard.pcm);
+  sweeping_listen (self, &heard);
+  sweeping_assert_heard (&heard, 0, 0, 1000);
+  sweeping_assert_silence (&heard, 1000, 500);
+  sweeping_assert_heard (&heard, 1500, 1500, 1000);
+  sweeping_clear (&heard);
   harness_free (self);
 }
 
@@ -380,7 +300,7 @@ test_gap_first (gconstpointer data)
 {
   const Gap *gap = data;
   GstSegment segment;
-  Heard heard;
+  SweepingHeard heard;
   Harness *self;
 
   gst_segment_init (&segment, GST_FORMAT_TIME);
@@ -396,9 +316,9 @@ test_gap_first (gconstpointer data)
   assert_output (self, MS_FRAMES (gap->length));
   g_assert_cmpuint (harness_track_buffer (self->out, 0)->pts, ==,
       MS (gap->begin));
-  listen_back (self, &heard);
-  assert_heard (&heard, gap->length - 1000, 0, 1000);
-  g_free (heard.pcm);
+  sweeping_listen (self, &heard);
+  sweeping_assert_heard (&heard, gap->length - 1000, 0, 1000);
+  sweeping_clear (&heard);
   harness_free (self);
 }
 
@@ -431,7 +351,7 @@ test_rate (gconstpointer data)
   Harness *self = new_source ("");
   const GstSegment *out;
   GstSegment segment;
-  Heard heard;
+  SweepingHeard heard;
   guint i;
 
   gst_segment_init (&segment, GST_FORMAT_TIME);
@@ -450,11 +370,11 @@ test_rate (gconstpointer data)
           GST_EVENT_SEGMENT, NULL), &out);
   g_assert_cmpfloat (out->rate, ==, rate);
   g_assert_cmpuint (get_running_time (self->out, 0), ==, MS (700));
-  listen_back (self, &heard);
-  assert_heard (&heard, 0, 0, 1000);
-  assert_heard_silence (&heard, 1000, 500);
-  assert_heard (&heard, 1500, 1500, 1000);
-  g_free (heard.pcm);
+  sweeping_listen (self, &heard);
+  sweeping_assert_heard (&heard, 0, 0, 1000);
+  sweeping_assert_silence (&heard, 1000, 500);
+  sweeping_assert_heard (&heard, 1500, 1500, 1000);
+  sweeping_clear (&heard);
   harness_free (self);
 }
 
@@ -502,7 +422,7 @@ test_second (gconstpointer data)
   Harness *self;
   const GstSegment *out = NULL;
   GstSegment segment;
-  Heard heard;
+  SweepingHeard heard;
   guint i, at = 0;
 
   gst_segment_init (&segment, GST_FORMAT_TIME);
@@ -541,10 +461,52 @@ test_second (gconstpointer data)
           MS (second->start + 500)), ==, MS (second->start + 500));
   g_assert_cmpfloat (out->rate, ==, second->rate);
 
-  listen_back (self, &heard);
-  assert_heard (&heard, 0, 0, 1000);
-  assert_heard (&heard, 1000 + second->silence, 1000, 1000);
-  g_free (heard.pcm);
+  sweeping_listen (self, &heard);
+  sweeping_assert_heard (&heard, 0, 0, 1000);
+  sweeping_assert_heard (&heard, 1000 + second->silence, 1000, 1000);
+  sweeping_clear (&heard);
+  harness_free (self);
+}
+
+/* A buffer of which the segment holds less than half a sample, at its start and
+ * at its stop */
+static void
+test_slivers (void)
+{
+  GstSegment segment;
+  Harness *self;
+  guint i;
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.start = MS (500) - 10 * GST_USECOND;
+  segment.stop = MS (1500) + 10 * GST_USECOND;
+  self = new_wire (&segment);
+  for (i = 300; i < 2000; i += 100)
+    chain_ms (self, i, i, 100);
+  send (self, gst_event_new_eos ());
+  harness_wait_eos (self);
+  assert_output (self, MS_FRAMES (1000));
+  g_assert_cmpuint (harness_track_buffer (self->out, 0)->pts, ==, MS (500));
+  harness_free (self);
+}
+
+/* Samples count, and no duration that a buffer claims. */
+static void
+test_false_durations (void)
+{
+  GstSegment segment;
+  Harness *self;
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.start = MS (550);
+  self = new_wire (&segment);
+  chain_for (self, 400, 0, 100, 200);
+  chain_for (self, 500, 0, 100, 1000);
+  chain_for (self, 600, 0, 450, 10);
+  send (self, gst_event_new_eos ());
+  harness_wait_eos (self);
+  assert_output (self, MS_FRAMES (500));
+  g_assert_cmpuint (harness_track_buffer (self->out, 0)->pts, ==, MS (550));
   harness_free (self);
 }
 
@@ -631,7 +593,7 @@ test_caps (void)
 {
   Harness *self = new_source ("");
   Speech speech = { NULL, NULL, 0, 0, 0, 0 };
-  Heard heard;
+  SweepingHeard heard;
   guint i;
 
   harness_set_state (self, GST_STATE_PLAYING);
@@ -644,11 +606,11 @@ test_caps (void)
   }
   finish (self);
   assert_output (self, speech.place);
-  listen_back (self, &heard);
+  sweeping_listen (self, &heard);
   for (i = 0; i < 9; i++)
-    assert_heard (&heard, 500 * i + 20, 500 * i + 20, 460);
+    sweeping_assert_heard (&heard, 500 * i + 20, 500 * i + 20, 460);
   g_assert_cmpuint (harness_get_stat (self, "input-filled"), ==, 0);
-  g_free (heard.pcm);
+  sweeping_clear (&heard);
   harness_free (self);
 }
 
@@ -755,6 +717,8 @@ add_tests (void)
   g_test_add_data_func ("/timeline/rate/0.5", GUINT_TO_POINTER (5), test_rate);
   g_test_add_func ("/timeline/backwards", test_backwards);
   add_tables ();
+  g_test_add_func ("/timeline/slivers", test_slivers);
+  g_test_add_func ("/timeline/false-durations", test_false_durations);
   g_test_add_func ("/timeline/same-segment", test_same_segment);
   g_test_add_func ("/timeline/seek/without-flush", test_seek_without_flush);
   g_test_add_func ("/timeline/seek/backwards", test_seek_backwards);
