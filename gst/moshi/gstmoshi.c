@@ -163,7 +163,7 @@ stop_flush (GstMoshi * self, GstEvent * event)
   gst_pad_pause_task (self->srcpad);
   gst_pad_push_event (self->srcpad, gst_event_ref (event));
   gst_moshi_words_flush (gst_moshi_output_get_words (self->output), event);
-  gst_moshi_input_flush (self->input);
+  gst_moshi_input_flush (self->input, event);
   reopen (self);
   gst_moshi_talk_set_input_flushing (self->talk, FALSE);
   gst_moshi_output_flush_stop (self->output, gst_pad_is_active (self->srcpad));

@@ -898,15 +898,23 @@ gst_moshi_input_wait_drained (GstMoshiInput * self)
 /**
  * gst_moshi_input_flush:
  * @self: a speaking half
+ * @event: (transfer none): FLUSH_STOP
  *
- * FLUSH_STOP: what was not yet sent is dropped, the next buffer begins a new
- * run.
+ * What was not yet sent is dropped, and the next buffer begins a new run; but
+ * live, if the running time goes on, so does the timeline: what was sent of it
+ * is not sent again.
  */
 void
-gst_moshi_input_flush (GstMoshiInput * self)
+gst_moshi_input_flush (GstMoshiInput * self, GstEvent * event)
 {
+  gboolean reset_time;
+
+  gst_event_parse_flush_stop (event, &reset_time);
   g_mutex_lock (&self->lock);
-  gst_moshi_timeline_reset (&self->timeline);
+  if (is_live (self) && self->timeline.running && !reset_time)
+    self->timeline.next -= self->framer.fill * get_unit (self);
+  else
+    gst_moshi_timeline_reset (&self->timeline);
   gst_moshi_framer_clear (&self->framer);
   g_mutex_unlock (&self->lock);
 

@@ -29,7 +29,7 @@ GstFlowReturn gst_moshi_input_gap (GstMoshiInput * self, GstClockTime pts,
     GstClockTime duration);
 GstFlowReturn gst_moshi_input_eos (GstMoshiInput * self);
 gboolean gst_moshi_input_wait_drained (GstMoshiInput * self);
-void gst_moshi_input_flush (GstMoshiInput * self);
+void gst_moshi_input_flush (GstMoshiInput * self, GstEvent * event);
 void gst_moshi_input_fill (GstMoshiInput * self);
 
 G_END_DECLS

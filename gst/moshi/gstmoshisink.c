@@ -437,7 +437,7 @@ event (GstBaseSink * sink, GstEvent * event)
     case GST_EVENT_FLUSH_STOP:
       self->shift = GST_CLOCK_TIME_NONE;
       self->position = 0;
-      gst_moshi_input_flush (self->input);
+      gst_moshi_input_flush (self->input, event);
       break;
     default:
       break;
