@@ -507,6 +507,19 @@ gst_moshi_call_lack_image (GstMoshiCall * self, const GError * error)
   moshi_session_stop (session);
 }
 
+/* What the user has switched off is not off in silence. */
+static void
+warn_of_risk (GstMoshiCall * self, MoshiSession * session)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (moshi_session_get_risk (session) == NULL)
+    return;
+  error = g_error_new_literal (MOSHI_ERROR, MOSHI_ERROR_SETTINGS,
+      moshi_session_get_risk (session));
+  gst_moshi_warning_post (self->element, error, NULL);
+}
+
 /* The image's thread may read it while the audio's begins another session, on
  * the same talk. */
 static void
@@ -558,6 +571,7 @@ gst_moshi_call_start (GstMoshiCall * self, GstMoshiTalk * talk,
   if (waits)
     post_progress (self, GST_PROGRESS_TYPE_CONTINUE,
         "Waiting for the image that the conversation begins with");
+  warn_of_risk (self, session);
   hold_session (self, session);
   gst_moshi_talk_take_session (self->talk, moshi_session_ref (session));
   moshi_session_open (session);

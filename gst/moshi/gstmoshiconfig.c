@@ -245,6 +245,7 @@ copy_connection (const GstMoshiSettings * self, MoshiSessionConfig * config)
   replace (&config->uri, self->uri);
   replace (&config->api_key, self->api_key);
   config->auth_method = self->auth_method;
+  config->allow_insecure_auth = self->allow_insecure_auth;
   replace (&config->user_agent, self->user_agent);
   replace (&config->proxy, self->proxy);
   replace (&config->proxy_id, self->proxy_id);

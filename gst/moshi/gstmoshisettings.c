@@ -81,6 +81,10 @@ static const Row rows[] = {
   {KIND_ENUM, AT (CONNECTION, READY, "auth-method", auth_method),
     "How api-key is sent" NEXT,
     MOSHI_AUTH_HEADER, .get_type = gst_moshi_auth_method_get_type},
+  {KIND_BOOLEAN, AT (CONNECTION, READY, "allow-insecure-auth",
+        allow_insecure_auth),
+    "Whether credentials may go without encryption (ws) to a host other than "
+    "this one" NEXT, FALSE},
   {KIND_STRUCTURE, AT (CONNECTION, READY, "extra-headers", extra_headers),
     "Headers added to the WebSocket upgrade request: strings, numbers, or "
     "arrays of them. Credentials in them are read back as " REDACTED NEXT},
@@ -512,29 +516,12 @@ get_model (const GstMoshiSettings * self, const Row * row, GValue * value,
 
 /*** Reading back without secrets ********************************************/
 
-/* Whether a header or query parameter of this name carries a credential.
- * Readable properties land in DOT files and in what gst-launch-1.0 -v prints,
+/* Readable properties land in DOT files and in what gst-launch-1.0 -v prints,
  * where no key may appear. */
-static gboolean
-is_secret (const gchar * name)
-{
-  static const gchar *const words[] = { "auth", "cookie", "credential", "key",
-    "password", "secret", "signature", "token"
-  };
-  g_autofree gchar *lower = g_ascii_strdown (name, -1);
-  guint i;
-
-  for (i = 0; i < G_N_ELEMENTS (words); i++) {
-    if (strstr (lower, words[i]))
-      return TRUE;
-  }
-  return FALSE;
-}
-
 static gboolean
 redact_field (GQuark field, GValue * value, gpointer user_data)
 {
-  if (is_secret (g_quark_to_string (field))) {
+  if (moshi_name_is_secret (g_quark_to_string (field))) {
     g_value_unset (value);
     g_value_init (value, G_TYPE_STRING);
     g_value_set_static_string (value, REDACTED);

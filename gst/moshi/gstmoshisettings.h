@@ -28,6 +28,7 @@ typedef struct
   gchar *uri;
   gchar *api_key;
   MoshiAuthMethod auth_method;
+  gboolean allow_insecure_auth;
   GstStructure *extra_headers;
   GstStructure *query_parameters;
   gchar *user_agent;

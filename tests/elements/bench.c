@@ -294,6 +294,14 @@ bench_wait_eos (Bench * self)
 }
 
 void
+bench_wait_error (Bench * self)
+{
+  const GstMessageType type = GST_MESSAGE_ERROR;
+
+  bench_wait (self, bench_is_type, &type, 1);
+}
+
+void
 bench_wait_session (Bench * self, const gchar * state)
 {
   bench_wait (self, bench_is_session, state, 1);

@@ -53,6 +53,7 @@ void bench_stop (Bench * self);
 void bench_wait_messages (Bench * self, guint n);
 void bench_wait (Bench * self, BenchMatch match, gconstpointer what, guint n);
 void bench_wait_eos (Bench * self);
+void bench_wait_error (Bench * self);
 void bench_wait_session (Bench * self, const gchar * state);
 guint bench_count (Bench * self, BenchMatch match, gconstpointer what);
 guint bench_count_type (Bench * self, GstMessageType type);

@@ -200,6 +200,33 @@ check_dot (Bench * bench)
   check_text ("the full DOT file", full);
 }
 
+/* What the system shows of the process: the names of its threads, what it has
+ * open, how it was called */
+static void
+check_proc (void)
+{
+  GDir *dir = g_dir_open ("/proc/self/task", 0, NULL);
+  const gchar *name;
+
+  while (dir && (name = g_dir_read_name (dir)) != NULL) {
+    g_autofree gchar *path = g_build_filename ("/proc/self/task", name, "comm",
+        NULL);
+    g_autofree gchar *text = NULL;
+
+    if (g_file_get_contents (path, &text, NULL, NULL))
+      check_text (path, text);
+  }
+  g_clear_pointer (&dir, g_dir_close);
+  dir = g_dir_open ("/proc/self/fd", 0, NULL);
+  while (dir && (name = g_dir_read_name (dir)) != NULL) {
+    g_autofree gchar *path = g_build_filename ("/proc/self/fd", name, NULL);
+    g_autofree gchar *target = g_file_read_link (path, NULL);
+
+    check_text (path, target);
+  }
+  g_clear_pointer (&dir, g_dir_close);
+}
+
 static void
 check_all (Bench * bench)
 {
@@ -211,6 +238,7 @@ check_all (Bench * bench)
   check_properties (bench_get_moshi (bench));
   check_dot (bench);
   check_logs ();
+  check_proc ();
 }
 
 /* --- giving the key ------------------------------------------------------ */
@@ -448,6 +476,28 @@ test_told (gconstpointer data)
   check_all (bench);
 }
 
+/* Refused for want of encryption, or allowed with a warning: neither repeats it,
+ * nor does a host that is not known. */
+static void
+test_clear (gconstpointer data)
+{
+  const Way way = GPOINTER_TO_INT (data) / 2;
+  const gboolean allowed = GPOINTER_TO_INT (data) % 2;
+  g_autoptr (Bench) bench = bench_with_key (1, way);
+  GstElement *element = bench_get_moshi (bench);
+
+  g_object_set (element, "allow-insecure-auth", allowed, "uri",
+      way == WAY_URI ? "ws://moshi.invalid/?token=" ESCAPED
+      : "ws://moshi.invalid", NULL);
+  g_assert_cmpint (gst_element_set_state (bench_get_pipeline (bench),
+          GST_STATE_PAUSED) == GST_STATE_CHANGE_FAILURE, ==, !allowed);
+  bench_wait_error (bench);
+  check_all (bench);
+  bench_stop (bench);
+  g_assert_cmpuint (bench_count_type (bench, GST_MESSAGE_WARNING), >=, allowed);
+  check_all (bench);
+}
+
 /* A key that cannot be used is not repeated in the error either. */
 static void
 test_settings (void)
@@ -622,6 +672,12 @@ add_ways (void)
       add ("accepted", way_names[way], NULL, GUINT_TO_POINTER (way),
           test_accepted);
     add ("refused", way_names[way], NULL, GUINT_TO_POINTER (way), test_refused);
+    if (way != WAY_PROXY && way != WAY_PROXY_URI) {
+      add ("clear-refused", way_names[way], NULL,
+          GUINT_TO_POINTER (2 * way), test_clear);
+      add ("clear-allowed", way_names[way], NULL,
+          GUINT_TO_POINTER (2 * way + 1), test_clear);
+    }
     add ("unreachable", way_names[way], NULL, GUINT_TO_POINTER (way),
         test_unreachable);
     for (i = 0; i < G_N_ELEMENTS (tellers); i++)

@@ -229,7 +229,7 @@ test_branch (gconstpointer data)
   moshi_standin_get_stats (server, &stats);
   g_assert_cmpuint (stats.messages[8], ==, 1);
   g_assert_cmpuint (stats.early_messages, ==, 1);
-  bench_serve_count (server, MOSHI_STANDIN_SAMPLES, MOSHI_STANDIN_RATE / 2);
+  bench_serve_count (server, MOSHI_STANDIN_FRAMES_SENT, 4);
   g_unlink (path);
   g_rmdir (directory);
 }
@@ -404,14 +404,6 @@ test_again (void)
 /* --- no image ------------------------------------------------------------- */
 
 static void
-wait_error (Bench * bench)
-{
-  const GstMessageType type = GST_MESSAGE_ERROR;
-
-  bench_wait (bench, bench_is_type, &type, 1);
-}
-
-static void
 assert_error (Bench * bench, GQuark domain, gint code, const gchar * words)
 {
   g_autoptr (GstMessage) message = bench_get_nth (bench, GST_MESSAGE_ERROR, 0);
@@ -454,7 +446,7 @@ test_time_out (gconstpointer data)
   MoshiStandinStats stats;
 
   bench_play (bench);
-  wait_error (bench);
+  bench_wait_error (bench);
   bench_stop (bench);
   assert_error (bench, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT, "pad image");
   g_assert_cmpuint (bench_count_type (bench, GST_MESSAGE_PROGRESS), >=, 3);
@@ -477,7 +469,7 @@ test_eos (gconstpointer data)
 
   bench_play (bench);
   end_images (bench);
-  wait_error (bench);
+  bench_wait_error (bench);
   bench_stop (bench);
   assert_error (bench, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT, "No image");
   moshi_standin_get_stats (server, &stats);
@@ -568,7 +560,7 @@ test_breaks_off (void)
   chain_image (pad, part);
   g_assert_cmpuint (bench_count_type (bench, GST_MESSAGE_WARNING), ==, 0);
   gst_pad_send_event (pad, gst_event_new_eos ());
-  wait_error (bench);
+  bench_wait_error (bench);
   assert_warning (bench, 0, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
       "breaks off");
   assert_error (bench, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT, "No image");
@@ -801,7 +793,7 @@ test_personaplex (void)
   g_assert_cmpstr (text, ==, "Be & kind");
   moshi_standin_get_stats (server, &stats);
   g_assert_cmpuint (stats.early_messages, ==, 0);
-  bench_serve_count (server, MOSHI_STANDIN_SAMPLES, MOSHI_STANDIN_RATE / 2);
+  bench_serve_count (server, MOSHI_STANDIN_FRAMES_SENT, 4);
   progress = bench_dup_text (bench);
   g_assert_nonnull (strstr (progress, "voice\\ and\\ role"));
 }
@@ -815,7 +807,7 @@ test_personaplex_refusal (void)
       "voice-prompt=NATF2.pt m. ! fakesink", moshi_standin_get_uri (server));
 
   bench_play (bench);
-  wait_error (bench);
+  bench_wait_error (bench);
   bench_stop (bench);
   assert_error (bench, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ,
       "voice-prompt");
@@ -844,7 +836,7 @@ test_moshivis_refusal (void)
 
   bench_play (bench);
   push_image (bench, image);
-  wait_error (bench);
+  bench_wait_error (bench);
   bench_stop (bench);
   assert_error (bench, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ, "image");
 }

@@ -26,12 +26,6 @@ struct _MoshiAddress
   gchar *secret;                /* (nullable): the key, set as token */
 };
 
-/* Parameters whose values are nobody's business, of all known servers. */
-static const gchar *const secret_names[] = {
-  TOKEN_NAME, "auth_id", "key", "api_key", "apikey", "access_token",
-  "password", "secret", "worker_auth_id",
-};
-
 static gboolean
 refuse (GError ** error, const gchar * message)
 {
@@ -130,9 +124,17 @@ check_authority (const gchar * authority, gsize size, GError ** error)
   return TRUE;
 }
 
-/* GUri has taken escapes out of the host, so anything may be in it. */
-static gboolean
-check_host (const gchar * host)
+/**
+ * moshi_host_is_valid:
+ * @host: (nullable): a host, without brackets
+ *
+ * GUri takes escapes out of a host and lets spaces stand, so anything may be in
+ * what it found.
+ *
+ * Returns: whether this can be a name or an address of a host
+ */
+gboolean
+moshi_host_is_valid (const gchar * host)
 {
   if (host == NULL || *host == '\0')
     return FALSE;
@@ -151,7 +153,8 @@ read_rest (MoshiAddress * self, const gchar * rest, GError ** error)
   g_autofree gchar *query = NULL;
 
   if (!g_uri_split (full, G_URI_FLAGS_ENCODED, NULL, NULL, &self->host,
-          &self->port, &path, &query, NULL, NULL) || !check_host (self->host))
+          &self->port, &path, &query, NULL, NULL)
+      || !moshi_host_is_valid (self->host))
     return refuse (error, "The address is malformed; " FORM ".");
   if (*path == '\0' || g_str_equal (path, "/"))
     self->path = g_strdup (DEFAULT_PATH);
@@ -383,8 +386,8 @@ moshi_address_is_tls (MoshiAddress * self)
 }
 
 /**
- * moshi_address_is_loopback:
- * @self: the address
+ * moshi_host_is_loopback:
+ * @name: a valid host, without brackets
  *
  * Tells by the host's text alone, without looking it up: `localhost` and what
  * lies below it (RFC 6761 section 6.3), 127.0.0.0/8, ::1.
@@ -392,9 +395,9 @@ moshi_address_is_tls (MoshiAddress * self)
  * Returns: whether the host is this machine for certain
  */
 gboolean
-moshi_address_is_loopback (MoshiAddress * self)
+moshi_host_is_loopback (const gchar * name)
 {
-  g_autofree gchar *host = g_ascii_strdown (self->host, -1);
+  g_autofree gchar *host = g_ascii_strdown (name, -1);
   gsize size = strlen (host);
 
   if (g_hostname_is_ip_address (host)) {
@@ -558,14 +561,78 @@ moshi_redact (const gchar * text, const gchar * secret)
   return g_string_free (shown, FALSE);
 }
 
+/* One word of a name, in lower case */
+static gboolean
+is_secret_word (const gchar * word)
+{
+  static const gchar *const whole[] = { "auth", "key", "pass", "pwd", "sig" };
+  static const gchar *const ends[] = { "apikey", "accesskey", "token" };
+  static const gchar *const parts[] = { "authoriz", "cookie", "credential",
+    "passw", "secret", "signature"
+  };
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (whole); i++) {
+    if (g_str_equal (word, whole[i]))
+      return TRUE;
+  }
+  for (i = 0; i < G_N_ELEMENTS (ends); i++) {
+    if (g_str_has_suffix (word, ends[i]))
+      return TRUE;
+  }
+  for (i = 0; i < G_N_ELEMENTS (parts); i++) {
+    if (strstr (word, parts[i]) != NULL)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/**
+ * moshi_name_is_secret:
+ * @name: of a header or a query parameter
+ *
+ * Tells by the words it is made of, such as key, token, auth and password; the
+ * known servers' `token`, `auth_id`, `worker_auth_id` and `kyutai-api-key` have
+ * them.
+ *
+ * Returns: whether what goes by this name is most likely a credential
+ */
+gboolean
+moshi_name_is_secret (const gchar * name)
+{
+  g_autofree gchar *lower = g_ascii_strdown (name, -1);
+  g_auto (GStrv) words = g_strsplit_set (lower, "-_.:[] ", -1);
+  guint i;
+
+  for (i = 0; words[i] != NULL; i++) {
+    if (is_secret_word (words[i]))
+      return TRUE;
+  }
+  return FALSE;
+}
+
 static gboolean
 is_secret (const gchar * text, gsize size)
 {
   g_autofree gchar *name = read_name (text, size);
+
+  return name != NULL && moshi_name_is_secret (name);
+}
+
+/**
+ * moshi_address_has_secret:
+ * @self: the address
+ *
+ * Returns: whether a credential stands in the query
+ */
+gboolean
+moshi_address_has_secret (MoshiAddress * self)
+{
+  g_auto (GStrv) parts = g_strsplit_set (self->query->str, "&;", -1);
   guint i;
 
-  for (i = 0; name != NULL && i < G_N_ELEMENTS (secret_names); i++) {
-    if (g_ascii_strcasecmp (name, secret_names[i]) == 0)
+  for (i = 0; parts[i] != NULL; i++) {
+    if (is_secret (parts[i], strlen (parts[i])))
       return TRUE;
   }
   return FALSE;
@@ -596,9 +663,8 @@ mask_user (GString * shown, const gchar * uri)
  * moshi_redact_uri:
  * @uri: (nullable): an address, or any other string
  *
- * Masks user name and password and the values of parameters known as secret
- * (`token`, `auth_id`, `key`, `api_key`, `apikey`, `access_token`, `password`,
- * `secret`, `worker_auth_id`; escaped names and any case, too) with `***`. Made
+ * Masks user name and password and the values of parameters whose names say
+ * that they are secret (moshi_name_is_secret(), escaped or not) with `***`. Made
  * for messages about addresses that could not be read, so it never fails and
  * rather masks too much. What is not UTF-8 becomes U+FFFD.
  *

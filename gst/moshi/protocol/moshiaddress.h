@@ -22,9 +22,12 @@ gchar *moshi_address_to_string (MoshiAddress * self);
 gchar *moshi_address_to_redacted (MoshiAddress * self);
 const gchar *moshi_address_get_host (MoshiAddress * self);
 gboolean moshi_address_is_tls (MoshiAddress * self);
-gboolean moshi_address_is_loopback (MoshiAddress * self);
+gboolean moshi_address_has_secret (MoshiAddress * self);
 
 /* Checks and redaction that need no address */
+gboolean moshi_host_is_valid (const gchar * host);
+gboolean moshi_host_is_loopback (const gchar * name);
+gboolean moshi_name_is_secret (const gchar * name);
 gboolean moshi_key_check (const gchar * key, GError ** error);
 gboolean moshi_header_check (const gchar * name, const gchar * value,
     GError ** error);

@@ -199,6 +199,7 @@ plan_address (MoshiPlan * self, gboolean * tls, GError ** error)
   self->url = moshi_address_to_string (address);
   self->redacted = moshi_address_to_redacted (address);
   self->host = g_strdup (moshi_address_get_host (address));
+  self->has_secret = moshi_address_has_secret (address);
   *tls = moshi_address_is_tls (address);
   return TRUE;
 }
@@ -222,24 +223,6 @@ plan_trust (MoshiPlan * self, GError ** error)
   g_set_error (error, MOSHI_ERROR, MOSHI_ERROR_SETTINGS,
       "The CA file cannot be used: %s; give a file of certificates in PEM.",
       reason->message);
-  return FALSE;
-}
-
-/* Whether what goes by this name, of a header or a query parameter, is most
- * likely a credential. */
-static gboolean
-is_secret (const gchar * name)
-{
-  static const gchar *const words[] = { "auth", "key", "token", "secret",
-    "password", "cookie"
-  };
-  g_autofree gchar *lower = g_ascii_strdown (name, -1);
-  guint i;
-
-  for (i = 0; i < G_N_ELEMENTS (words); i++) {
-    if (strstr (lower, words[i]) != NULL)
-      return TRUE;
-  }
   return FALSE;
 }
 
@@ -275,7 +258,7 @@ collect_secrets (MoshiPlan * self)
   if (config->headers != NULL) {
     g_hash_table_iter_init (&iter, config->headers);
     while (g_hash_table_iter_next (&iter, &key, &held)) {
-      if (is_secret (key))
+      if (moshi_name_is_secret (key))
         add_secret (self, held);
     }
   }
@@ -284,11 +267,84 @@ collect_secrets (MoshiPlan * self)
   g_uri_params_iter_init (&params, g_uri_get_query (uri), -1, "&",
       G_URI_PARAMS_NONE);
   while (g_uri_params_iter_next (&params, &name, &value, NULL)) {
-    if (is_secret (name))
+    if (moshi_name_is_secret (name))
       add_secret (self, value);
     g_free (name);
     g_free (value);
   }
+}
+
+/* Where the request goes first: nothing is looked up, and desktops' settings
+ * are not asked, as that can take its time. */
+static gboolean
+has_far_proxy (MoshiPlan * self)
+{
+  g_auto (GStrv) proxies = NULL;
+  guint i;
+
+  if (!G_IS_SIMPLE_PROXY_RESOLVER (self->resolver))
+    return FALSE;
+  proxies = g_proxy_resolver_lookup (self->resolver, self->url, NULL, NULL);
+  for (i = 0; proxies != NULL && proxies[i] != NULL; i++) {
+    g_autoptr (GUri) uri = g_uri_parse (proxies[i], G_URI_FLAGS_HAS_PASSWORD,
+        NULL);
+
+    if (uri != NULL && !g_str_equal (g_uri_get_scheme (uri), "direct")
+        && !moshi_host_is_loopback (g_uri_get_host (uri)))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Returns: (nullable): what credential the request holds */
+static const gchar *
+find_credential (MoshiPlan * self)
+{
+  const MoshiSessionConfig *config = self->config;
+  GHashTableIter iter;
+  gpointer name;
+
+  if (has_key (config))
+    return "The API key";
+  if (self->has_secret)
+    return "A credential in the query";
+  if (config->headers == NULL)
+    return NULL;
+  g_hash_table_iter_init (&iter, config->headers);
+  while (g_hash_table_iter_next (&iter, &name, NULL)) {
+    if (moshi_name_is_secret (name))
+      return "A credential in the extra headers";
+  }
+  return NULL;
+}
+
+/* Credentials leave this machine encrypted, or not at all, or because the user
+ * has said so. */
+static gboolean
+plan_risk (MoshiPlan * self, gboolean tls, GError ** error)
+{
+  const gchar *what = find_credential (self);
+
+  if (tls) {
+    if (self->config->tls_validation_flags != G_TLS_CERTIFICATE_VALIDATE_ALL)
+      self->risk = g_strdup_printf ("The certificate of %s is not checked in "
+          "full: somebody else may answer in its name; set "
+          "tls-validation-flags to validate-all.", self->host);
+    return TRUE;
+  }
+  if (what == NULL || (moshi_host_is_loopback (self->host)
+          && !has_far_proxy (self)))
+    return TRUE;
+  if (!self->config->allow_insecure_auth) {
+    g_set_error (error, MOSHI_ERROR, MOSHI_ERROR_SETTINGS,
+        "%s would go to %s without encryption, for everybody on the way to "
+        "read; use wss, or set allow-insecure-auth to true.", what, self->host);
+    return FALSE;
+  }
+  self->risk = g_strdup_printf ("%s goes to %s without encryption, for "
+      "everybody on the way to read, as allow-insecure-auth says; use wss.",
+      what, self->host);
+  return TRUE;
 }
 
 /**
@@ -329,6 +385,8 @@ moshi_plan_new (const MoshiSessionConfig * config, GError ** error)
     g_propagate_error (error, reason);
     return NULL;
   }
+  if (!plan_risk (self, tls, error))
+    return NULL;
   return g_steal_pointer (&self);
 }
 
@@ -343,6 +401,7 @@ moshi_plan_free (MoshiPlan * self)
   g_free (self->url);
   g_free (self->redacted);
   g_free (self->host);
+  g_free (self->risk);
   g_clear_object (&self->database);
   g_clear_object (&self->resolver);
   g_ptr_array_unref (self->secrets);

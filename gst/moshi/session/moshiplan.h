@@ -10,6 +10,8 @@ G_BEGIN_DECLS
  * @config: a copy
  * @url: where to connect to, with the whole query; may hold the key
  * @redacted: the same to show
+ * @risk: (nullable): what the user has allowed and had better not, in words
+ * @has_secret: whether the query holds a credential
  * @host: the server's name
  * @bearer: (nullable): the key for the Authorization header
  * @user_agent: what to say we are
@@ -24,6 +26,8 @@ typedef struct
   MoshiSessionConfig *config;
   gchar *url;
   gchar *redacted;
+  gchar *risk;
+  gboolean has_secret;
   gchar *host;
   const gchar *bearer;
   const gchar *user_agent;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "moshiproxy.h"
 
+#include "../protocol/moshiaddress.h"
 #include "../protocol/moshierror.h"
 
 /*
@@ -264,7 +265,7 @@ normalize (const gchar * proxy, const gchar * user, const gchar * password,
     kind = find_kind (g_uri_get_scheme (uri));
     host = g_uri_get_host (uri);
   }
-  if (kind < 0 || host == NULL || *host == '\0') {
+  if (kind < 0 || !moshi_host_is_valid (host)) {
     g_set_error_literal (error, MOSHI_ERROR, MOSHI_ERROR_SETTINGS,
         "The proxy is no address of an HTTP or SOCKS proxy; write it as "
         "http://host:port.");

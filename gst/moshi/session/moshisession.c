@@ -424,3 +424,16 @@ moshi_session_dup_redacted_uri (MoshiSession * self)
 {
   return g_strdup (self->plan->redacted);
 }
+
+/**
+ * moshi_session_get_risk:
+ * @self: a session
+ *
+ * Returns: (transfer none) (nullable): what the user has allowed and had better
+ *     not, as a sentence
+ */
+const gchar *
+moshi_session_get_risk (MoshiSession * self)
+{
+  return self->plan->risk;
+}

@@ -26,6 +26,7 @@ typedef struct
   gchar *uri;
   gchar *api_key;
   MoshiAuthMethod auth_method;
+  gboolean allow_insecure_auth; /* credentials over ws to another host */
   GHashTable *headers;          /* gchar * name -> gchar * value, or NULL */
   GPtrArray *query;             /* gchar * name, value, name, value …, or NULL */
   gchar *user_agent;
@@ -176,6 +177,7 @@ void moshi_session_restart (MoshiSession * self);
 void moshi_session_stop (MoshiSession * self);
 void moshi_session_get_stats (MoshiSession * self, MoshiSessionStats * stats);
 gchar *moshi_session_dup_redacted_uri (MoshiSession * self);
+const gchar *moshi_session_get_risk (MoshiSession * self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MoshiSession, moshi_session_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MoshiSessionConfig, moshi_session_config_free)
