@@ -11,6 +11,7 @@
 #include <gst/pbutils/pbutils.h>
 
 #include "gstmoshimeter.h"
+#include "gstmoshitags.h"
 
 /* Longest buffer of raw silence: 100 ms */
 #define MAX_SILENCE 4800
@@ -35,12 +36,13 @@ gst_moshi_format_get_template_caps (void)
 }
 
 static GstCaps *
-make_opus_caps (void)
+make_opus_caps (const GstTagList * tags)
 {
   g_autoptr (GstBuffer) header =
       gst_codec_utils_opus_create_header (48000, 1, 0, 1, 0, NULL, 0, 0);
+  g_autoptr (GstBuffer) comments = gst_moshi_tags_to_opus (tags);
 
-  return gst_codec_utils_opus_create_caps_from_header (header, NULL);
+  return gst_codec_utils_opus_create_caps_from_header (header, comments);
 }
 
 /**
@@ -68,12 +70,13 @@ gst_moshi_format_dup_stream_id (GstElement * element, const gchar * name)
 /**
  * gst_moshi_format_choose_caps:
  * @pad: a src pad
+ * @tags: (nullable): for the header of Opus
  *
  * Returns: (transfer full) (nullable): the caps its peer likes best of ours,
  *     our own first choice where it has none; %NULL if there are none
  */
 GstCaps *
-gst_moshi_format_choose_caps (GstPad * pad)
+gst_moshi_format_choose_caps (GstPad * pad, const GstTagList * tags)
 {
   GstCaps *caps = gst_pad_get_allowed_caps (pad);
   GstStructure *structure;
@@ -88,7 +91,7 @@ gst_moshi_format_choose_caps (GstPad * pad)
   structure = gst_caps_get_structure (caps, 0);
   if (gst_structure_has_name (structure, "audio/x-opus")) {
     gst_caps_unref (caps);
-    return make_opus_caps ();
+    return make_opus_caps (tags);
   }
   gst_structure_fixate_field_string (structure, "format", GST_AUDIO_NE (S16));
   /* The server's own 24 kHz, or else more rather than less: 35 kHz is nearest

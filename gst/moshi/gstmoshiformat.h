@@ -28,7 +28,8 @@ typedef struct
 GstCaps *gst_moshi_format_get_template_caps (void);
 gchar *gst_moshi_format_dup_stream_id (GstElement * element,
     const gchar * name);
-GstCaps *gst_moshi_format_choose_caps (GstPad * pad);
+GstCaps *gst_moshi_format_choose_caps (GstPad * pad,
+    const GstTagList * tags);
 gboolean gst_moshi_format_set_caps (GstMoshiFormat * self,
     const GstCaps * caps, GError ** error);
 void gst_moshi_format_clear (GstMoshiFormat * self);

@@ -214,7 +214,8 @@ push_stream_start (GstMoshiOutput * self)
 static gboolean
 negotiate (GstMoshiOutput * self)
 {
-  g_autoptr (GstCaps) caps = gst_moshi_format_choose_caps (self->pad);
+  g_autoptr (GstCaps) caps = gst_moshi_format_choose_caps (self->pad,
+      gst_moshi_words_get_server_tags (self->words));
   g_autoptr (GError) error = NULL;
 
   if (caps == NULL)

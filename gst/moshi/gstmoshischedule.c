@@ -319,7 +319,9 @@ choose_batch_locked (GstMoshiSchedule * self, GstMoshiStep * step)
     take_item_locked (self, GST_MOSHI_STEP_ITEM, step);
   } else if (talk->failed || (talk->input_done && room == 0)) {
     step->kind = GST_MOSHI_STEP_EOS;
-  } else if (self->run == 0 || room == 0) {
+  } else if (self->run == 0 || room == 0 || !talk->begun) {
+    /* What the server says of itself comes with its handshake, and is to stand
+     * before the first buffer: encoders write their tags once. */
     step->kind = GST_MOSHI_STEP_NONE;
   } else if (self->position < self->model_delay) {
     have = get_silence_locked (self, self->model_delay - self->position, room);

@@ -129,7 +129,7 @@ void
 gst_moshi_talk_reset_input (GstMoshiTalk * self)
 {
   g_mutex_lock (&self->lock);
-  self->ready = self->failed = FALSE;
+  self->ready = self->begun = self->failed = FALSE;
   self->sent = self->unsent = self->end = 0;
   self->input_filled = self->input_trimmed = 0;
   self->input_eos = self->input_done = FALSE;
@@ -771,7 +771,7 @@ gst_moshi_talk_started (GstMoshiTalk * self, guint index)
   self->session_start = self->sent;
   gst_moshi_meter_new_session (&self->meter, self->sent);
   self->session_index = index;
-  self->ready = TRUE;
+  self->ready = self->begun = TRUE;
   append_locked (self, item);
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);

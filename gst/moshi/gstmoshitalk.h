@@ -115,6 +115,7 @@ typedef struct
   guint session_index;
   guint64 session_start;        /* `sent` when it began */
   gboolean ready;               /* the server takes audio */
+  gboolean begun;               /* a server has, since the input started */
   gboolean failed;              /* the error is posted; nothing comes any more */
 
   /* Who speaks and who listens, while they do */

@@ -33,8 +33,8 @@
 #include <string.h>
 
 #include "gstmoshiformat.h"
+#include "gstmoshitags.h"
 #include "gstmoshitextpad.h"
-#include "protocol/moshimetadata.h"
 
 GST_DEBUG_CATEGORY_STATIC (moshiwords_debug);
 #define GST_CAT_DEFAULT moshiwords_debug
@@ -45,7 +45,8 @@ struct _GstMoshiWords
   GstPad *audio_pad;
 
   /* Pushing task only */
-  GstTagList *server_tags;      /* until they are out */
+  GstTagList *server_tags;      /* nullable */
+  gboolean server_tags_sent;
   guint group_id;
 
   /* Guards what follows; taken after the talk's, before the text pad's own, held
@@ -280,9 +281,11 @@ push_server_tags (GstMoshiWords * self)
   g_mutex_lock (&self->lock);
   has_segment = self->has_segment;
   g_mutex_unlock (&self->lock);
-  if (self->server_tags && has_segment)
-    gst_pad_push_event (self->audio_pad,
-        gst_event_new_tag (g_steal_pointer (&self->server_tags)));
+  if (self->server_tags == NULL || self->server_tags_sent || !has_segment)
+    return;
+  self->server_tags_sent = TRUE;
+  gst_pad_push_event (self->audio_pad,
+      gst_event_new_tag (gst_tag_list_ref (self->server_tags)));
 }
 
 /**
@@ -658,51 +661,32 @@ gst_moshi_words_reset (GstMoshiWords * self)
   g_mutex_unlock (&self->lock);
 }
 
-static gchar *
-format_field (const MoshiMetadataField * field)
-{
-  gchar number[G_ASCII_DTOSTR_BUF_SIZE];
-
-  if (field->kind == 's' || field->kind == 'j')
-    return g_strdup_printf ("%s=%s", field->name, field->string);
-  if (field->kind == 'd')
-    return g_strdup_printf ("%s=%s", field->name,
-        g_ascii_dtostr (number, sizeof number, field->number));
-  return g_strdup_printf ("%s=%" G_GINT64_FORMAT, field->name, field->integer);
-}
-
 /**
  * gst_moshi_words_take_metadata:
  * @self: words
  * @json: what the server says of itself
  *
- * Becomes tags: extended comments NAME=VALUE, and the name of the instance as
- * `encoded-by`.
+ * Becomes tags, before the first buffer if it comes before that.
  */
 void
 gst_moshi_words_take_metadata (GstMoshiWords * self, GBytes * json)
 {
-  gsize size;
-  const guint8 *data = g_bytes_get_data (json, &size);
-  g_autofree gchar *text = NULL;
-  g_autoptr (GPtrArray) fields = moshi_metadata_parse (data, size, &text, NULL);
-  guint i;
-
   gst_clear_tag_list (&self->server_tags);
-  self->server_tags = gst_tag_list_new_empty ();
-  gst_tag_list_set_scope (self->server_tags, GST_TAG_SCOPE_GLOBAL);
-  for (i = 0; fields && i < fields->len; i++) {
-    const MoshiMetadataField *field = g_ptr_array_index (fields, i);
-    g_autofree gchar *comment = format_field (field);
-
-    gst_tag_list_add (self->server_tags, GST_TAG_MERGE_APPEND,
-        GST_TAG_EXTENDED_COMMENT, comment, NULL);
-    if (field->kind == 's' && strcmp (field->name, "instance_name") == 0
-        && *field->string != '\0')
-      gst_tag_list_add (self->server_tags, GST_TAG_MERGE_REPLACE,
-          GST_TAG_ENCODED_BY, field->string, NULL);
-  }
+  self->server_tags = gst_moshi_tags_from_metadata (json);
+  self->server_tags_sent = FALSE;
   push_server_tags (self);
+}
+
+/**
+ * gst_moshi_words_get_server_tags:
+ * @self: words
+ *
+ * Returns: (transfer none) (nullable): what the server says of itself
+ */
+const GstTagList *
+gst_moshi_words_get_server_tags (GstMoshiWords * self)
+{
+  return self->server_tags;
 }
 
 /**

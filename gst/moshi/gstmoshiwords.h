@@ -49,6 +49,7 @@ void gst_moshi_words_pass (GstMoshiWords * self, guint64 position);
 void gst_moshi_words_drop (GstMoshiWords * self);
 void gst_moshi_words_reset (GstMoshiWords * self);
 void gst_moshi_words_take_metadata (GstMoshiWords * self, GBytes * json);
+const GstTagList *gst_moshi_words_get_server_tags (GstMoshiWords * self);
 void gst_moshi_words_end (GstMoshiWords * self);
 GstPad *gst_moshi_words_request_pad (GstMoshiWords * self,
     GstPadTemplate * template, GstPadQueryFunction query,
