@@ -133,6 +133,8 @@ for part in $parts; do
     plain)
       if build plain; then
         suite plain
+        tap "plain: the promises" tests/generic/promises.py \
+          "$top/build-test-plain"
         tap "plain: the README's pipelines, the demo" tests/generic/readme.py \
           "$top/build-test-plain"
         tap "plain: the recipes" tests/generic/recipes.py \
