@@ -1,44 +1,45 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* An element's hold on a session
+/* An element's hold on its sessions
  *
- * The session's events come on the network thread, which many sessions share:
+ * A conversation may outlive a session: one that comes to its limit is renewed.
+ * `current` is what the user talks on. Some time before its limit `next` is
+ * opened and waits; it takes over, live, in one of Moshi's silences, and what
+ * was current is `old` until its last answers are here and it has closed. On a
+ * server that holds one session at a time `next` waits without a handshake until
+ * `old` has closed: then there is a gap, as short as that takes.
+ *
+ * A session that is lost is followed by another, first by `next` if there is
+ * one. Batch then goes on where the answers stopped: see gstmoshijoin.c.
+ *
+ * The sessions' events come on the network thread, which many sessions share:
  * nothing here waits. Messages are posted and properties notified with no lock
  * held. */
 
-#include "gstmoshicall.h"
+#include "gstmoshicallprivate.h"
 
 #include "gstmoshierror.h"
+#include "gstmoshijoin.h"
 #include "gstmoshischedule.h"
 #include "protocol/moshimetadata.h"
+#include "protocol/moshiopus.h"
 
 GST_DEBUG_CATEGORY_STATIC (moshicall_debug);
 #define GST_CAT_DEFAULT moshicall_debug
 
-struct _GstMoshiCall
-{
-  GstElement *element;          /* not owned: it owns us */
-  GstMoshiCallCertificateFunc accept;
+/* Live: a silence of Moshi's that is long enough to change over in, in ticks:
+ * shorter ones are within words. */
+#define QUIET_ENOUGH GST_MOSHI_MS_TO_TICKS (300)
 
-  /* Network thread, and whoever starts and stops while it is not */
-  GstMoshiTalk *talk;           /* of the last start */
-  gchar *uri;                   /* redacted */
-  gboolean lost;                /* a session was, and the next is not ready */
-  gboolean begun;               /* there was a session */
-  GstMoshiDialect dialect;      /* as far as it can be told */
+/* What level is listened at, and the longest packet at that rate */
+#define EAR_RATE 8000
+#define EAR_FRAMES (EAR_RATE * 120 / 1000)
 
-  /* The image that sessions begin with. Held for nothing that waits; a
-   * session's own locks come after it. */
-  GMutex lock;
-  MoshiSession *session;        /* by lock; while started */
-  GBytes *image;                /* by lock; the newest, as a message */
-  gboolean image_pad;           /* by lock; there is one */
-  gboolean image_wanted;        /* by lock; the session waits for the first */
-  gboolean image_by_pad;        /* by lock; it does so because of the pad alone */
-  gboolean image_unused;        /* by lock; the dialect has none */
-
-  gint over;                    /* atomic: the end is on the bus, or wanted */
-};
+static void on_event (MoshiSession * session, const MoshiSessionEvent * event,
+    gpointer user_data);
+static gboolean on_certificate (MoshiSession * session,
+    GTlsCertificate * certificate, GTlsCertificateFlags errors,
+    gpointer user_data);
 
 /**
  * gst_moshi_call_new:
@@ -57,6 +58,7 @@ gst_moshi_call_new (GstElement * element, GstMoshiCallCertificateFunc accept)
   self->element = element;
   self->accept = accept;
   g_mutex_init (&self->lock);
+  self->legs = g_ptr_array_new ();
   return self;
 }
 
@@ -70,6 +72,7 @@ gst_moshi_call_free (GstMoshiCall * self)
   gst_moshi_call_stop (self);
   g_clear_pointer (&self->talk, gst_moshi_talk_unref);
   g_clear_pointer (&self->image, g_bytes_unref);
+  g_ptr_array_unref (self->legs);
   g_mutex_clear (&self->lock);
   g_free (self->uri);
   g_free (self);
@@ -173,9 +176,89 @@ is_batch_under_way (GstMoshiCall * self)
   return under_way;
 }
 
+/* --- legs ---------------------------------------------------------------- */
+
+/* It is in the call's list before it can have an event, so that a stop finds it
+ * at whatever moment it comes. */
+static GstMoshiCallLeg *
+new_leg (GstMoshiCall * self, GError ** error)
+{
+  GstMoshiCallLeg *leg = g_new0 (GstMoshiCallLeg, 1);
+
+  leg->call = self;
+  leg->session = moshi_session_new (self->config, on_event, on_certificate, leg,
+      g_free, error);
+  if (leg->session == NULL) {
+    g_free (leg);
+    return NULL;
+  }
+  leg->number = ++self->n_legs;
+  g_mutex_lock (&self->lock);
+  g_ptr_array_add (self->legs, leg);
+  gst_moshi_call_give_image_locked (self, leg->session);
+  g_mutex_unlock (&self->lock);
+  gst_moshi_talk_add_session (self->talk, leg->session);
+  return leg;
+}
+
+/* The leg goes with its session, when no callback can run any more. */
 static void
-fail (GstMoshiCall * self, const GError * error, guint http_status,
-    guint close_code)
+let_go (GstMoshiCall * self, GstMoshiCallLeg * leg)
+{
+  gst_moshi_talk_remove_session (self->talk, leg->session);
+  moshi_session_unref (leg->session);
+}
+
+/* Network thread, from a callback of another leg: frees those that are over.
+ * One that a stop has found is left to it. */
+static void
+reap (GstMoshiCall * self, GstMoshiCallLeg * but)
+{
+  const guint n = (self->current != NULL) + (self->next != NULL)
+      + (self->old != NULL);
+  g_autoptr (GPtrArray) over = g_ptr_array_new ();
+  guint i;
+
+  g_mutex_lock (&self->lock);
+  for (i = self->legs->len; i-- > 0 && self->legs->len > n;) {
+    GstMoshiCallLeg *leg = g_ptr_array_index (self->legs, i);
+
+    if (leg != but && leg != self->current && leg != self->next
+        && leg != self->old && !leg->stopped) {
+      g_ptr_array_remove_index_fast (self->legs, i);
+      g_ptr_array_add (over, leg);
+    }
+  }
+  g_mutex_unlock (&self->lock);
+
+  for (i = 0; i < over->len; i++)
+    let_go (self, g_ptr_array_index (over, i));
+}
+
+/* Network thread: a leg that is nobody's any more; reap() frees it. */
+static void
+end_leg (GstMoshiCall * self, GstMoshiCallLeg ** leg)
+{
+  GstMoshiCallLeg *ended = g_steal_pointer (leg);
+
+  if (ended == NULL)
+    return;
+  moshi_session_stop (ended->session);
+  gst_moshi_talk_drop_leg (self->talk, ended->number);
+}
+
+/**
+ * gst_moshi_call_give_up:
+ * @self: a call
+ * @error: why
+ * @http_status: with it, or 0
+ * @close_code: with it, or 0
+ *
+ * Any thread. The first error is posted, and no event counts from then on.
+ */
+void
+gst_moshi_call_give_up (GstMoshiCall * self, const GError * error,
+    guint http_status, guint close_code)
 {
   g_autoptr (GError) explained = NULL;
 
@@ -191,15 +274,210 @@ fail (GstMoshiCall * self, const GError * error, guint http_status,
   gst_moshi_talk_fail (self->talk);
 }
 
+/* Network thread */
+static void
+fail (GstMoshiCall * self, const GError * error, guint http_status,
+    guint close_code)
+{
+  gst_moshi_call_give_up (self, error, http_status, close_code);
+  end_leg (self, &self->current);
+  end_leg (self, &self->next);
+  end_leg (self, &self->old);
+}
+
+/* --- renewal --------------------------------------------------------------- */
+
+/* The current session is ready, or about to become the current one: how long it
+ * may be, and its index */
+static guint
+begin_session (GstMoshiCall * self, MoshiGreeting greeting)
+{
+  guint64 limit = moshi_renewal_get_limit (&self->renewal, greeting);
+
+  self->has_plan = self->renews && moshi_renewal_plan (limit, &self->plan);
+  self->next_failed = FALSE;
+  self->quiet = 0;
+  g_clear_pointer (&self->ear, moshi_opus_decoder_free);
+  if (self->has_plan)
+    GST_INFO_OBJECT (self->element, "session %u is renewed before %"
+        GST_TIME_FORMAT, self->n_sessions,
+        GST_TIME_ARGS (gst_moshi_ticks_to_time (self->plan.latest)));
+  return self->n_sessions++;
+}
+
+static guint64
+get_most (GstMoshiCall * self)
+{
+  return self->has_plan ? self->plan.latest : 0;
+}
+
+static guint
+get_index (GstMoshiCall * self)
+{
+  return self->n_sessions > 0 ? self->n_sessions - 1 : 0;
+}
+
+static void
+open_next (GstMoshiCall * self)
+{
+  g_autoptr (GError) error = NULL;
+
+  GST_INFO_OBJECT (self->element, "opening the session after session %u",
+      get_index (self));
+  self->next = new_leg (self, &error);
+  self->next_failed = self->next == NULL;
+  if (self->next)
+    moshi_session_open (self->next->session);
+  else
+    GST_WARNING_OBJECT (self->element, "%s", error->message);
+}
+
+/* Network thread: the current session takes audio. */
+static void
+start_current (GstMoshiCall * self)
+{
+  guint index = begin_session (self, self->current->greeting);
+
+  gst_moshi_talk_started (self->talk, index, get_most (self));
+}
+
+/* The next session has taken over, or will with the next frame. */
+static void
+finish_change_over (GstMoshiCall * self)
+{
+  if (!self->turning || !gst_moshi_talk_has_turned (self->talk,
+          self->next->number))
+    return;
+  self->turning = FALSE;
+  end_leg (self, &self->old);
+  self->old = self->current;
+  self->current = g_steal_pointer (&self->next);
+  /* It was not when the change was asked for. */
+  if (self->current->state == MOSHI_LIFE_READY && !self->next_was_ready)
+    start_current (self);
+  set_state (self, self->current->state, get_index (self));
+  if (self->current->state != MOSHI_LIFE_READY && self->talk->live)
+    post_progress (self, GST_PROGRESS_TYPE_START, "Renewing the conversation: "
+        "the next session begins as this one ends");
+  /* In batch, its answers have been waited for. */
+  if (!gst_moshi_talk_waits_for_leg (self->talk, self->old->number))
+    moshi_session_close (self->old->session);
+}
+
+static void
+change_over (GstMoshiCall * self)
+{
+  GstMoshiLeg successor = { NULL, };
+
+  if (self->next == NULL)
+    open_next (self);
+  if (self->next == NULL)
+    return;
+  successor.session = self->next->session;
+  successor.number = self->next->number;
+  successor.ready = self->next->state == MOSHI_LIFE_READY;
+  self->next_was_ready = successor.ready;
+  self->has_plan = FALSE;
+  if (successor.ready)
+    successor.index = begin_session (self, self->next->greeting);
+  successor.most = get_most (self);
+  self->turning = TRUE;
+  gst_moshi_talk_change_over (self->talk, &successor);
+  finish_change_over (self);
+}
+
+/* A silence is looked for: by the level of what the server says, as it comes. */
+static void
+listen (GstMoshiCall * self, GBytes * packet)
+{
+  gint16 samples[EAR_FRAMES];
+  gsize size;
+  const guint8 *data = g_bytes_get_data (packet, &size);
+  gint n;
+
+  if (self->ear == NULL)
+    self->ear = moshi_opus_decoder_new (EAR_RATE, 1, NULL);
+  if (self->ear == NULL)
+    return;
+  n = moshi_opus_decoder_decode_s16 (self->ear, data, size, samples,
+      EAR_FRAMES, NULL);
+  if (n > 0 && gst_moshi_is_loud (samples, n, FALSE))
+    self->quiet = 0;
+  else
+    self->quiet += moshi_opus_packet_duration (data, size);
+}
+
+static gboolean
+is_due (GstMoshiCall * self, const GstMoshiProgress * progress)
+{
+  if (progress->batch)
+    return progress->spent;
+  if (!progress->live || progress->ended)
+    return FALSE;
+  return progress->used >= self->plan.latest
+      || (progress->used >= self->plan.from && self->quiet >= QUIET_ENOUGH);
+}
+
+/* Network thread, whenever something has moved on */
+static void
+check_renewal (GstMoshiCall * self, GBytes * packet)
+{
+  GstMoshiProgress progress;
+
+  if (!self->has_plan || self->turning)
+    return;
+  gst_moshi_talk_get_progress (self->talk, &progress);
+  if (!progress.ready)
+    return;
+  if (self->next == NULL && !self->next_failed && !progress.ended
+      && progress.used >= self->plan.open)
+    open_next (self);
+  if (packet && progress.live && progress.used >= self->plan.from)
+    listen (self, packet);
+  if (is_due (self, &progress))
+    change_over (self);
+}
+
+/* The current session is over before its time: the next one stands in. */
+static gboolean
+stand_in (GstMoshiCall * self)
+{
+  GstMoshiCallLeg *leg = g_steal_pointer (&self->next);
+
+  if (leg == NULL)
+    return FALSE;
+  self->turning = FALSE;
+  end_leg (self, &self->current);
+  self->current = leg;
+  gst_moshi_talk_set_leg (self->talk, leg->session, leg->number);
+  self->has_plan = FALSE;
+  if (leg->state == MOSHI_LIFE_READY)
+    start_current (self);
+  set_state (self, leg->state, get_index (self));
+  post_progress (self, GST_PROGRESS_TYPE_START,
+      "The session that was to follow takes over");
+  if (leg->state == MOSHI_LIFE_READY)
+    post_progress (self, GST_PROGRESS_TYPE_COMPLETE, "Moshi is listening");
+  return TRUE;
+}
+
+/* --- events ---------------------------------------------------------------- */
+
+/* The halves first: who hears that it is ready may speak at once. */
+static void
+tell_halves (GstMoshiCall * self, const MoshiSessionEvent * event)
+{
+  if (event->state == MOSHI_LIFE_READY)
+    start_current (self);
+  else if (event->state != MOSHI_LIFE_DRAINING)
+    gst_moshi_talk_set_ready (self->talk, FALSE);
+}
+
 static void
 on_state (GstMoshiCall * self, const MoshiSessionEvent * event)
 {
-  /* The halves first: who hears that it is ready may speak at once. */
-  if (event->state == MOSHI_LIFE_READY)
-    gst_moshi_talk_started (self->talk, event->index);
-  else if (event->state != MOSHI_LIFE_DRAINING)
-    gst_moshi_talk_set_ready (self->talk, FALSE);
-  set_state (self, event->state, event->index);
+  tell_halves (self, event);
+  set_state (self, event->state, get_index (self));
 
   switch (event->state) {
     case MOSHI_LIFE_WAITING:
@@ -221,27 +499,30 @@ on_state (GstMoshiCall * self, const MoshiSessionEvent * event)
             "Connecting to the server again");
       self->lost = FALSE;
       break;
+    case MOSHI_LIFE_DRAINING:
+      if (self->next)
+        moshi_session_close (self->next->session);
+      break;
     case MOSHI_LIFE_CLOSED:
     case MOSHI_LIFE_IDLE:
-    case MOSHI_LIFE_DRAINING:
       break;
   }
 }
 
 static void
-on_packet (GstMoshiCall * self, MoshiSession * session,
+on_packet (GstMoshiCall * self, GstMoshiCallLeg * leg,
     const MoshiSessionEvent * event)
 {
   g_autoptr (GError) error = NULL;
 
-  if (gst_moshi_talk_packet (self->talk, event->bytes, event->time))
-    return;
-
-  if (is_batch_under_way (self)) {
+  if (gst_moshi_talk_packet (self->talk, leg->number, event->bytes,
+          event->time)) {
+    if (leg == self->current)
+      check_renewal (self, event->bytes);
+  } else if (is_batch_under_way (self)) {
     g_set_error (&error, MOSHI_ERROR, MOSHI_ERROR_LOST,
         "The server sends more than it was asked for.");
     fail (self, error, 0, 0);
-    moshi_session_stop (session);
   }
 }
 
@@ -268,7 +549,8 @@ set_field (GstStructure * structure, const MoshiMetadataField * field)
 }
 
 static void
-on_metadata (GstMoshiCall * self, const MoshiSessionEvent * event)
+on_metadata (GstMoshiCall * self, GstMoshiCallLeg * leg,
+    const MoshiSessionEvent * event)
 {
   gsize size;
   const guint8 *data = g_bytes_get_data (event->bytes, &size);
@@ -283,228 +565,210 @@ on_metadata (GstMoshiCall * self, const MoshiSessionEvent * event)
     set_field (structure, g_ptr_array_index (fields, i));
   if (json)
     gst_structure_set (structure, "json", G_TYPE_STRING, json, NULL);
-  gst_structure_set (structure, "session-index", G_TYPE_UINT, event->index,
+  gst_structure_set (structure, "session-index", G_TYPE_UINT,
+      leg->state == MOSHI_LIFE_READY ? get_index (self) : self->n_sessions,
       NULL);
   if (error)
     GST_WARNING_OBJECT (self->element, "server metadata: %s", error->message);
   post_element_message (self, structure);
 
-  gst_moshi_talk_bytes (self->talk, GST_MOSHI_ITEM_METADATA, event->bytes, -1);
+  gst_moshi_talk_bytes (self->talk, leg->number, GST_MOSHI_ITEM_METADATA,
+      event->bytes, -1);
+}
+
+/* Batch: sessions that are lost again and again at the same place do not get
+ * through it. */
+static gboolean
+is_stuck (GstMoshiCall * self)
+{
+  const gint retries = self->config->life.retries;
+  GstMoshiProgress progress;
+
+  gst_moshi_talk_get_progress (self->talk, &progress);
+  if (!progress.batch || progress.received > self->stuck_at)
+    self->stuck = 0;
+  else
+    self->stuck++;
+  self->stuck_at = progress.received;
+  return retries >= 0 && self->stuck > (guint) retries;
+}
+
+/* How long it was tells of a limit, if the server was well until then. */
+static void
+learn_limit (GstMoshiCall * self, const GError * error)
+{
+  GstMoshiProgress progress;
+
+  gst_moshi_talk_get_progress (self->talk, &progress);
+  if (error->code == MOSHI_ERROR_LOST)
+    moshi_renewal_learn (&self->renewal, progress.answered);
 }
 
 static void
-on_retry (GstMoshiCall * self, MoshiSession * session,
-    const MoshiSessionEvent * event)
+on_retry (GstMoshiCall * self, const MoshiSessionEvent * event)
 {
   g_autofree gchar *text = NULL;
 
-  if (is_batch_under_way (self)) {
+  learn_limit (self, event->error);
+  if (is_batch_under_way (self) && is_stuck (self)) {
     fail (self, event->error, event->http_status, event->close_code);
-    moshi_session_stop (session);
     return;
   }
 
-  text = g_strdup_printf ("Trying again in %.1f s", event->delay / 1000.0);
   gst_moshi_warning_post (self->element, event->error, NULL);
+  if (stand_in (self))
+    return;
+  text = g_strdup_printf ("Trying again in %.1f s", event->delay / 1000.0);
   post_progress (self, GST_PROGRESS_TYPE_CONTINUE, text);
 }
 
+/* No retries are left, or none are wanted; but what waits already is no retry. */
 static void
-on_event (MoshiSession * session, const MoshiSessionEvent * event,
-    gpointer user_data)
+on_failed (GstMoshiCall * self, const MoshiSessionEvent * event)
 {
-  GstMoshiCall *self = user_data;
+  if (self->next && self->next->state == MOSHI_LIFE_READY
+      && event->error->code == MOSHI_ERROR_LOST) {
+    gst_moshi_warning_post (self->element, event->error, NULL);
+    stand_in (self);
+  } else {
+    fail (self, event->error, event->http_status, event->close_code);
+  }
+}
 
-  if (g_atomic_int_get (&self->over))
-    return;
-
+static void
+on_current (GstMoshiCall * self, GstMoshiCallLeg * leg,
+    const MoshiSessionEvent * event)
+{
   switch (event->kind) {
     case MOSHI_SESSION_STATE:
       on_state (self, event);
       break;
     case MOSHI_SESSION_PACKET:
-      on_packet (self, session, event);
+      on_packet (self, leg, event);
       break;
     case MOSHI_SESSION_TEXT:
-      gst_moshi_talk_bytes (self->talk, GST_MOSHI_ITEM_TEXT, event->bytes,
-          event->color);
+      gst_moshi_talk_bytes (self->talk, leg->number, GST_MOSHI_ITEM_TEXT,
+          event->bytes, event->color);
       break;
     case MOSHI_SESSION_METADATA:
-      on_metadata (self, event);
+      on_metadata (self, leg, event);
       break;
     case MOSHI_SESSION_RETRY:
-      on_retry (self, session, event);
+      on_retry (self, event);
       break;
     case MOSHI_SESSION_WARNING:
       gst_moshi_warning_post (self->element, event->error, NULL);
       break;
     case MOSHI_SESSION_FAILED:
-      fail (self, event->error, event->http_status, event->close_code);
+      on_failed (self, event);
       break;
     case MOSHI_SESSION_FINISHED:
       break;
   }
 }
 
+/* Its troubles are not the conversation's, which goes on. */
+static void
+on_next (GstMoshiCall * self, GstMoshiCallLeg * leg,
+    const MoshiSessionEvent * event)
+{
+  switch (event->kind) {
+    case MOSHI_SESSION_METADATA:
+      on_metadata (self, leg, event);
+      break;
+    case MOSHI_SESSION_STATE:
+      check_renewal (self, NULL);
+      break;
+    case MOSHI_SESSION_RETRY:
+      self->turning = FALSE;
+      gst_moshi_talk_drop_leg (self->talk, leg->number);
+      GST_INFO_OBJECT (self->element, "the next session: %s",
+          event->error->message);
+      break;
+    case MOSHI_SESSION_FAILED:
+      GST_WARNING_OBJECT (self->element, "no second session: %s",
+          event->error->message);
+      self->next_failed = TRUE;
+      self->turning = FALSE;
+      end_leg (self, &self->next);
+      break;
+    default:
+      break;
+  }
+}
+
+static void
+on_old (GstMoshiCall * self, GstMoshiCallLeg * leg,
+    const MoshiSessionEvent * event)
+{
+  switch (event->kind) {
+    case MOSHI_SESSION_PACKET:
+      on_packet (self, leg, event);
+      if (!gst_moshi_talk_waits_for_leg (self->talk, leg->number))
+        moshi_session_close (leg->session);
+      break;
+    case MOSHI_SESSION_TEXT:
+      gst_moshi_talk_bytes (self->talk, leg->number, GST_MOSHI_ITEM_TEXT,
+          event->bytes, event->color);
+      break;
+    case MOSHI_SESSION_RETRY:
+    case MOSHI_SESSION_FAILED:
+    case MOSHI_SESSION_FINISHED:
+      end_leg (self, &self->old);
+      break;
+    default:
+      break;
+  }
+}
+
+static void
+on_event (MoshiSession * session, const MoshiSessionEvent * event,
+    gpointer user_data)
+{
+  GstMoshiCallLeg *leg = user_data;
+  GstMoshiCall *self = leg->call;
+
+  if (g_atomic_int_get (&self->over))
+    return;
+
+  finish_change_over (self);
+  reap (self, leg);
+  leg->state = event->state;
+  if (event->kind == MOSHI_SESSION_STATE)
+    leg->greeting = event->greeting;
+  if (leg == self->current)
+    on_current (self, leg, event);
+  else if (leg == self->next)
+    on_next (self, leg, event);
+  else if (leg == self->old)
+    on_old (self, leg, event);
+}
+
 static gboolean
 on_certificate (MoshiSession * session, GTlsCertificate * certificate,
     GTlsCertificateFlags errors, gpointer user_data)
 {
-  GstMoshiCall *self = user_data;
+  GstMoshiCallLeg *leg = user_data;
 
-  return self->accept (self->element, certificate, errors);
+  return leg->call->accept (leg->call->element, certificate, errors);
 }
 
-/* Which server it is, where that can be told from what the user gives it */
-static GstMoshiDialect
-guess_dialect (const GstMoshiSettings * settings, gboolean image_pad)
+/* --- from the element ------------------------------------------------------ */
+
+/* What the server is asked for, by whichever property */
+static guint
+get_max_steps (const MoshiSessionConfig * config)
 {
-  if (settings->dialect != GST_MOSHI_DIALECT_AUTO)
-    return settings->dialect;
-  if (image_pad)
-    return GST_MOSHI_DIALECT_MOSHIVIS;
-  if (settings->model && (gst_structure_has_field (settings->model,
-              "voice_prompt")
-          || gst_structure_has_field (settings->model, "text_prompt")))
-    return GST_MOSHI_DIALECT_PERSONAPLEX;
-  return GST_MOSHI_DIALECT_AUTO;
-}
+  guint64 steps;
+  guint i;
 
-/* Whether a session has to wait for an image */
-static gboolean
-prepare_image (GstMoshiCall * self, const GstMoshiSettings * settings,
-    MoshiSessionConfig * config)
-{
-  gboolean wanted;
-
-  g_mutex_lock (&self->lock);
-  self->dialect = guess_dialect (settings, self->image_pad);
-  self->image_unused = settings->dialect == GST_MOSHI_DIALECT_MOSHI
-      || settings->dialect == GST_MOSHI_DIALECT_PERSONAPLEX;
-  wanted = self->dialect == GST_MOSHI_DIALECT_MOSHIVIS && self->image == NULL;
-  self->image_wanted = wanted;
-  self->image_by_pad = settings->dialect == GST_MOSHI_DIALECT_AUTO;
-  config->wants_first_message = wanted;
-  if (self->image && !self->image_unused)
-    config->first_message = g_bytes_ref (self->image);
-  g_mutex_unlock (&self->lock);
-  return wanted;
-}
-
-/* What has happened to the image meanwhile is not lost. */
-static void
-hold_session (GstMoshiCall * self, MoshiSession * session)
-{
-  g_mutex_lock (&self->lock);
-  self->session = moshi_session_ref (session);
-  if (!self->image_wanted)
-    moshi_session_set_first_message (session,
-        self->image_unused ? NULL : self->image);
-  g_mutex_unlock (&self->lock);
-}
-
-static MoshiSession *
-release_session (GstMoshiCall * self)
-{
-  MoshiSession *session;
-
-  g_mutex_lock (&self->lock);
-  session = g_steal_pointer (&self->session);
-  self->image_wanted = FALSE;
-  g_mutex_unlock (&self->lock);
-  return session;
-}
-
-/**
- * gst_moshi_call_forget_image:
- * @self: a stopped call
- *
- * What comes next is a first image again.
- */
-void
-gst_moshi_call_forget_image (GstMoshiCall * self)
-{
-  g_mutex_lock (&self->lock);
-  g_clear_pointer (&self->image, g_bytes_unref);
-  g_mutex_unlock (&self->lock);
-}
-
-/**
- * gst_moshi_call_set_image_pad:
- * @self: a call
- * @there: whether somebody can give images
- *
- * Any thread. A session that waits for an image because there was a pad, and for
- * no other reason, begins without one when it is gone.
- */
-void
-gst_moshi_call_set_image_pad (GstMoshiCall * self, gboolean there)
-{
-  g_mutex_lock (&self->lock);
-  self->image_pad = there;
-  if (!there && self->image_wanted && self->image_by_pad) {
-    self->image_wanted = FALSE;
-    if (self->session)
-      moshi_session_set_first_message (self->session, NULL);
+  for (i = 0; config->query && i + 1 < config->query->len; i += 2) {
+    if (g_str_equal (config->query->pdata[i], "max_steps")
+        && g_ascii_string_to_unsigned (config->query->pdata[i + 1], 10, 1,
+            G_MAXUINT, &steps, NULL))
+      return steps;
   }
-  g_mutex_unlock (&self->lock);
-}
-
-/**
- * gst_moshi_call_set_image:
- * @self: a call
- * @message: (transfer none): an image, as a message
- * @error: return location for an error
- *
- * Any thread. The session that waits for an image begins; otherwise this is for
- * the next one.
- *
- * Returns: %FALSE with %MOSHI_ERROR_SETTINGS if the dialect has no images
- */
-gboolean
-gst_moshi_call_set_image (GstMoshiCall * self, GBytes * message,
-    GError ** error)
-{
-  gboolean unused;
-
-  g_mutex_lock (&self->lock);
-  unused = self->image_unused;
-  if (!unused) {
-    g_clear_pointer (&self->image, g_bytes_unref);
-    self->image = g_bytes_ref (message);
-    self->image_wanted = FALSE;
-    if (self->session)
-      moshi_session_set_first_message (self->session, message);
-  }
-  g_mutex_unlock (&self->lock);
-  if (unused)
-    g_set_error_literal (error, MOSHI_ERROR, MOSHI_ERROR_SETTINGS,
-        "The image is not sent, as dialect names a server that takes none; set "
-        "it to moshivis or auto.");
-  return !unused;
-}
-
-/**
- * gst_moshi_call_lack_image:
- * @self: a call
- * @error: why there will be no image
- *
- * Any thread but the network's. If a session waits for one, that is the end.
- */
-void
-gst_moshi_call_lack_image (GstMoshiCall * self, const GError * error)
-{
-  g_autoptr (MoshiSession) session = NULL;
-
-  g_mutex_lock (&self->lock);
-  if (self->image_wanted && self->session)
-    session = moshi_session_ref (self->session);
-  self->image_wanted = FALSE;
-  g_mutex_unlock (&self->lock);
-  if (session == NULL)
-    return;
-  fail (self, error, 0, 0);
-  moshi_session_stop (session);
+  return 0;
 }
 
 /* What the user has switched off is not off in silence. */
@@ -531,6 +795,22 @@ take_talk (GstMoshiCall * self, GstMoshiTalk * talk)
   self->talk = gst_moshi_talk_ref (talk);
 }
 
+static void
+reset (GstMoshiCall * self, GstMoshiTalk * talk, MoshiSessionConfig * config,
+    const GstMoshiSettings * settings)
+{
+  take_talk (self, talk);
+  self->config = config;
+  self->n_legs = self->n_sessions = 0;
+  self->begun = FALSE;
+  self->lost = self->has_plan = self->next_failed = self->turning = FALSE;
+  self->stuck = 0;
+  self->stuck_at = 0;
+  self->renews = settings->session_renew;
+  moshi_renewal_init (&self->renewal, settings->session_limit,
+      get_max_steps (config));
+}
+
 /**
  * gst_moshi_call_start:
  * @self: a stopped call
@@ -545,38 +825,76 @@ gboolean
 gst_moshi_call_start (GstMoshiCall * self, GstMoshiTalk * talk,
     const GstMoshiSettings * settings)
 {
-  g_autoptr (MoshiSessionConfig) config = NULL;
+  MoshiSessionConfig *config = NULL;
   g_autoptr (GError) error = NULL;
-  MoshiSession *session = NULL;
-  gboolean waits = FALSE;
+  gboolean waits;
 
-  /* Whether this is batch or live is not known yet. A batch refuses to go on
-   * with another session in on_retry(). */
-  if (gst_moshi_settings_to_config (settings, TRUE, &config, &error)) {
-    waits = prepare_image (self, settings, config);
-    session = moshi_session_new (config, on_event, on_certificate, self, NULL,
-        &error);
+  if (!gst_moshi_settings_to_config (settings, TRUE, &config, &error)) {
+    gst_moshi_error_post (self->element, error, 0, 0);
+    return FALSE;
   }
-  if (session == NULL) {
+  waits = gst_moshi_call_prepare_image (self, settings, config);
+  reset (self, talk, config, settings);
+  self->current = new_leg (self, &error);
+  if (self->current == NULL) {
+    g_clear_pointer (&self->config, moshi_session_config_free);
     gst_moshi_error_post (self->element, error, 0, 0);
     return FALSE;
   }
 
   g_atomic_int_set (&self->over, FALSE);
-  self->lost = self->begun = FALSE;
-  take_talk (self, talk);
   g_free (self->uri);
-  self->uri = moshi_session_dup_redacted_uri (session);
+  self->uri = moshi_session_dup_redacted_uri (self->current->session);
   post_progress (self, GST_PROGRESS_TYPE_START, "Connecting to the server");
   if (waits)
     post_progress (self, GST_PROGRESS_TYPE_CONTINUE,
         "Waiting for the image that the conversation begins with");
-  warn_of_risk (self, session);
-  hold_session (self, session);
-  gst_moshi_talk_take_session (self->talk, moshi_session_ref (session));
-  moshi_session_open (session);
-  moshi_session_unref (session);
+  warn_of_risk (self, self->current->session);
+  gst_moshi_talk_set_leg (self->talk, self->current->session,
+      self->current->number);
+  moshi_session_open (self->current->session);
   return TRUE;
+}
+
+/* A leg that was not stopped yet, with a reference on its session. No callback
+ * that could make another runs once all of them are. */
+static MoshiSession *
+find_unstopped (GstMoshiCall * self)
+{
+  MoshiSession *session = NULL;
+  guint i;
+
+  g_mutex_lock (&self->lock);
+  for (i = 0; i < self->legs->len && session == NULL; i++) {
+    GstMoshiCallLeg *leg = g_ptr_array_index (self->legs, i);
+
+    if (!leg->stopped)
+      session = moshi_session_ref (leg->session);
+    leg->stopped = TRUE;
+  }
+  g_mutex_unlock (&self->lock);
+  return session;
+}
+
+static void
+stop_legs (GstMoshiCall * self)
+{
+  MoshiSession *session;
+  guint i;
+
+  while ((session = find_unstopped (self)) != NULL) {
+    moshi_session_stop (session);
+    moshi_session_unref (session);
+  }
+  for (i = 0; i < self->legs->len; i++)
+    let_go (self, g_ptr_array_index (self->legs, i));
+  g_ptr_array_set_size (self->legs, 0);
+  self->current = self->next = self->old = NULL;
+  g_clear_pointer (&self->ear, moshi_opus_decoder_free);
+  g_clear_pointer (&self->config, moshi_session_config_free);
+  g_mutex_lock (&self->lock);
+  self->image_wanted = FALSE;
+  g_mutex_unlock (&self->lock);
 }
 
 /**
@@ -588,7 +906,6 @@ gst_moshi_call_start (GstMoshiCall * self, GstMoshiTalk * talk,
 void
 gst_moshi_call_stop (GstMoshiCall * self)
 {
-  g_autoptr (MoshiSession) session = release_session (self);
   MoshiLifeState state;
 
   /* Events that are under way see it, and keep their hands off the bus. The talk
@@ -597,7 +914,9 @@ gst_moshi_call_stop (GstMoshiCall * self)
   if (self->talk == NULL)
     return;
   state = gst_moshi_talk_get_state (self->talk);
-  gst_moshi_talk_take_session (self->talk, NULL);
+  gst_moshi_talk_set_ready (self->talk, FALSE);
+  stop_legs (self);
+  gst_moshi_talk_hang_up (self->talk);
   if (state == MOSHI_LIFE_CONNECTING || state == MOSHI_LIFE_WAITING)
     post_progress (self, GST_PROGRESS_TYPE_CANCELED, "Stopped");
   if (state != MOSHI_LIFE_IDLE)

@@ -35,11 +35,6 @@ GST_DEBUG_CATEGORY_STATIC (moshiinput_debug);
 /* Live: a jump of time stamps beyond this is a new beginning, not a gap. */
 #define MAX_LIVE_GAP (2 * GST_SECOND)
 
-/* Batch: silence sent after the end so that a model that gives its first
- * answers late, and a server that waits for its frame to be full, still answer
- * all: two frames of the model, one of the server's, two to spare. */
-#define FLUSH_TICKS (5 * GST_MOSHI_MODEL_FRAME)
-
 /* Shortest Opus frame, 2.5 ms */
 #define MIN_FRAME_TICKS 120
 
@@ -753,7 +748,7 @@ finish_batch (GstMoshiInput * self)
   const guint64 end =
       gst_moshi_timeline_get_length (&self->timeline) + self->tail;
   GstMoshiTalk *talk = self->talk;
-  guint64 n_frames = (self->tail + FLUSH_TICKS) / get_unit (self);
+  guint64 n_frames = (self->tail + GST_MOSHI_FLUSH_TICKS) / get_unit (self);
 
   g_mutex_lock (&talk->lock);
   talk->run_length = end;
@@ -765,7 +760,7 @@ finish_batch (GstMoshiInput * self)
   g_mutex_unlock (&talk->lock);
 
   if (self->opus)
-    return send_silent_packets (self, self->tail + FLUSH_TICKS);
+    return send_silent_packets (self, self->tail + GST_MOSHI_FLUSH_TICKS);
   return feed (self, NULL, gst_moshi_framer_fill_up (&self->framer, n_frames));
 }
 
@@ -926,7 +921,7 @@ gst_moshi_input_flush (GstMoshiInput * self, GstEvent * event)
 static guint64
 get_rest_locked (GstMoshiTalk * talk)
 {
-  const guint64 end = talk->end + FLUSH_TICKS;
+  const guint64 end = talk->end + GST_MOSHI_FLUSH_TICKS;
 
   return end > talk->sent ? end - talk->sent : 0;
 }

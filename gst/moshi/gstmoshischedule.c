@@ -262,13 +262,14 @@ get_room_locked (GstMoshiSchedule * self)
   return limit > self->position ? limit - self->position : 0;
 }
 
-/* Batch: when an EOS that waits for answers gives up, or 0 if it does not */
+/* Batch: when an EOS that waits for answers gives up, or 0 if it does not: a
+ * session that is lost is followed by another, or by an error. */
 static gint64
 get_drain_deadline_locked (GstMoshiSchedule * self)
 {
   GstMoshiTalk *talk = self->talk;
 
-  if (!talk->input_done)
+  if (!talk->input_done || (!talk->live && !talk->ready))
     return 0;
   return MAX (talk->done_time, talk->last_answer) + self->drain_timeout;
 }

@@ -39,12 +39,15 @@ add_session (GstStructure * stats, const MoshiSessionStats * session)
 }
 
 /* What was to go up, and never did: there was nobody to take it, or it was
- * thrown away after that. */
+ * thrown away after that. In batch all of it is sent, some of it again. */
 static guint64
 get_unsent_locked (GstMoshiTalk * talk, const MoshiSessionStats * session)
 {
-  const guint64 accounted = 2 * (session->samples_sent + session->queued);
+  const guint64 given = 2 * (session->samples_sent + session->queued);
+  const guint64 accounted = given - MIN (given, talk->join.extra);
 
+  if (talk->known && !talk->live)
+    return talk->unsent;
   return talk->unsent + talk->sent - MIN (talk->sent, accounted);
 }
 

@@ -8,8 +8,8 @@
 
 #include <string.h>
 
+#include "gstmoshijoin.h"
 #include "gstmoshischedule.h"
-#include "protocol/moshiopus.h"
 
 /* Longest packet, 120 ms */
 #define MAX_PACKET 5760
@@ -29,6 +29,10 @@ gst_moshi_talk_new (void)
   g_cond_init (&self->cond);
   g_queue_init (&self->items);
   g_queue_init (&self->segments);
+  g_queue_init (&self->join.kept);
+  g_queue_init (&self->join.held);
+  self->sessions =
+      g_ptr_array_new_with_free_func ((GDestroyNotify) moshi_session_unref);
   self->input_flushing = TRUE;
   self->output_flushing = TRUE;
   return self;
@@ -98,9 +102,11 @@ gst_moshi_talk_unref (GstMoshiTalk * self)
   if (!g_atomic_ref_count_dec (&self->refs))
     return;
 
-  g_assert (self->session == NULL);
+  g_assert (self->session == NULL && self->sessions->len == 0);
   clear_items_locked (self);
   g_queue_clear_full (&self->segments, g_free);
+  gst_moshi_join_clear_locked (self);
+  g_ptr_array_unref (self->sessions);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->cond);
   g_free (self);
@@ -143,6 +149,9 @@ gst_moshi_talk_reset_input (GstMoshiTalk * self)
   self->session_start = 0;
   self->heard_end = self->sent_end = GST_CLOCK_TIME_NONE;
   memset (&self->stats, 0, sizeof self->stats);
+  gst_moshi_join_clear_locked (self);
+  self->join.sessions = self->join.renewals = 0;
+  self->join.extra = 0;
   gst_moshi_meter_reset (&self->meter);
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
@@ -167,7 +176,7 @@ gst_moshi_talk_reset_output (GstMoshiTalk * self)
   g_mutex_unlock (&self->lock);
 }
 
-/* Adds what a session has counted; of gauges its own is what holds. */
+/* Adds what a session has counted. */
 static void
 add_session_stats (MoshiSessionStats * sum, MoshiSession * session)
 {
@@ -181,45 +190,64 @@ add_session_stats (MoshiSessionStats * sum, MoshiSession * session)
   sum->samples_sent += stats.samples_sent;
   sum->samples_received += stats.samples_received;
   sum->samples_dropped += stats.samples_dropped;
-  sum->queued = stats.queued;
-  sum->network_round_trip = stats.network_round_trip;
-  sum->sessions += stats.sessions;
+  sum->queued += stats.queued;
   sum->reconnects += stats.reconnects;
-  sum->renewals += stats.renewals;
+  if (stats.network_round_trip)
+    sum->network_round_trip = stats.network_round_trip;
 }
 
 /**
- * gst_moshi_talk_take_session:
+ * gst_moshi_talk_add_session:
  * @self: a talk
- * @session: (transfer full) (nullable): the session to talk on, or %NULL
- *
- * With %NULL the present one is stopped: it is cancelled at whatever step it
- * is, and calls nobody any more when this returns.
+ * @session: (transfer none): counts from now on
  */
 void
-gst_moshi_talk_take_session (GstMoshiTalk * self, MoshiSession * session)
+gst_moshi_talk_add_session (GstMoshiTalk * self, MoshiSession * session)
 {
-  MoshiSession *old;
+  g_mutex_lock (&self->lock);
+  g_ptr_array_add (self->sessions, moshi_session_ref (session));
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * gst_moshi_talk_remove_session:
+ * @self: a talk
+ * @session: (transfer none): one that is over; what it has counted stays
+ */
+void
+gst_moshi_talk_remove_session (GstMoshiTalk * self, MoshiSession * session)
+{
+  g_autoptr (MoshiSession) ours = NULL;
+  guint i;
 
   g_mutex_lock (&self->lock);
-  old = self->session;
-  self->session = session;
-  if (session)
-    self->counted = session;
+  if (g_ptr_array_find (self->sessions, session, &i)) {
+    ours = g_ptr_array_steal_index (self->sessions, i);
+    add_session_stats (&self->stats, ours);
+    self->stats.queued = 0;     /* a gauge */
+  }
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * gst_moshi_talk_hang_up:
+ * @self: a talk
+ *
+ * There is nobody to talk to any more, and nothing to wait for.
+ */
+void
+gst_moshi_talk_hang_up (GstMoshiTalk * self)
+{
+  MoshiSession *session;
+
+  g_mutex_lock (&self->lock);
+  session = g_steal_pointer (&self->session);
   self->ready = FALSE;
+  self->state = MOSHI_LIFE_IDLE;
+  gst_moshi_join_clear_locked (self);
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
-
-  if (old == NULL)
-    return;
-  moshi_session_stop (old);
-  g_mutex_lock (&self->lock);
-  add_session_stats (&self->stats, old);
-  if (self->counted == old)
-    self->counted = NULL;
-  self->state = MOSHI_LIFE_IDLE;
-  g_mutex_unlock (&self->lock);
-  moshi_session_unref (old);
+  g_clear_pointer (&session, moshi_session_unref);
 }
 
 /**
@@ -234,9 +262,13 @@ void
 gst_moshi_talk_get_session_stats_locked (GstMoshiTalk * self,
     MoshiSessionStats * stats)
 {
+  guint i;
+
   *stats = self->stats;
-  if (self->counted)
-    add_session_stats (stats, self->counted);
+  for (i = 0; i < self->sessions->len; i++)
+    add_session_stats (stats, g_ptr_array_index (self->sessions, i));
+  stats->sessions = self->join.sessions;
+  stats->renewals = self->join.renewals;
 }
 
 /**
@@ -471,6 +503,7 @@ void
 gst_moshi_talk_drop_output (GstMoshiTalk * self)
 {
   g_mutex_lock (&self->lock);
+  gst_moshi_join_settle_locked (self);
   if (self->live) {
     drop_output_locked (self);
   } else {
@@ -499,6 +532,7 @@ gst_moshi_talk_restart (GstMoshiTalk * self)
   if (self->session)
     session = moshi_session_ref (self->session);
   self->ready = FALSE;
+  g_queue_clear_full (&self->join.kept, (GDestroyNotify) gst_moshi_item_free);
   g_mutex_unlock (&self->lock);
 
   if (session)
@@ -605,9 +639,11 @@ send_batch_locked (GstMoshiTalk * self, GBytes * packet, guint ticks)
   GstFlowReturn ret;
 
   while ((ret = check_flow_locked (self)) == GST_FLOW_OK) {
-    if (!is_window_open_locked (self, ticks)) {
+    if ((self->ready && gst_moshi_join_is_full_locked (self))
+        || !is_window_open_locked (self, ticks)) {
       g_cond_wait (&self->cond, &self->lock);
     } else if (moshi_session_send (self->session, packet)) {
+      gst_moshi_join_keep_locked (self, packet, ticks);
       count_sent_locked (self, ticks);
       break;
     } else {
@@ -623,6 +659,7 @@ send_batch_locked (GstMoshiTalk * self, GBytes * packet, guint ticks)
 static GstFlowReturn
 send_live_locked (GstMoshiTalk * self, GBytes * packet, guint ticks)
 {
+  gst_moshi_join_turn_locked (self);
   if (self->ready && self->session
       && moshi_session_send (self->session, packet))
     count_sent_locked (self, ticks);
@@ -734,152 +771,4 @@ gst_moshi_talk_close (GstMoshiTalk * self)
   flushing = self->input_flushing;
   g_mutex_unlock (&self->lock);
   return !flushing;
-}
-
-/* Where nobody listens nothing is kept. */
-static void
-append_locked (GstMoshiTalk * self, GstMoshiItem * item)
-{
-  if (self->schedule == NULL) {
-    gst_moshi_item_free (item);
-    return;
-  }
-  gst_moshi_schedule_hear_locked (self->schedule, item);
-  g_queue_push_tail (&self->items, item);
-  self->queued += item->duration;
-  g_cond_broadcast (&self->cond);
-}
-
-/**
- * gst_moshi_talk_started:
- * @self: a talk
- * @index: the new session's
- *
- * A session is ready: audio given from now on is answered by it.
- */
-void
-gst_moshi_talk_started (GstMoshiTalk * self, guint index)
-{
-  GstMoshiItem *item = g_new0 (GstMoshiItem, 1);
-
-  g_mutex_lock (&self->lock);
-  item->kind = GST_MOSHI_ITEM_SESSION;
-  item->start = self->sent;
-  item->index = index;
-  /* What an ended session has not answered will not come. */
-  self->received = self->sent;
-  self->session_start = self->sent;
-  gst_moshi_meter_new_session (&self->meter, self->sent);
-  self->session_index = index;
-  self->ready = self->begun = TRUE;
-  append_locked (self, item);
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
-}
-
-/**
- * gst_moshi_talk_set_ready:
- * @self: a talk
- * @ready: whether the server takes audio
- */
-void
-gst_moshi_talk_set_ready (GstMoshiTalk * self, gboolean ready)
-{
-  g_mutex_lock (&self->lock);
-  self->ready = ready;
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
-}
-
-static gboolean
-has_room_locked (GstMoshiTalk * self, guint duration)
-{
-  const guint64 most = GST_MOSHI_MAX_QUEUED
-      + (self->schedule ? self->schedule->model_delay : 0);
-  gboolean room = self->queued + duration <= most
-      && self->items.length < GST_MOSHI_MAX_ITEMS;
-
-  if (!room)
-    self->items_dropped++;
-  return room;
-}
-
-/* Where nobody listens (one of a pair is alone) audio is not kept. */
-static gboolean
-add_packet_locked (GstMoshiTalk * self, GBytes * packet, guint duration)
-{
-  GstMoshiItem *item;
-
-  if (self->schedule == NULL || !has_room_locked (self, duration)) {
-    self->output_dropped += duration;
-    return FALSE;
-  }
-  item = g_new0 (GstMoshiItem, 1);
-  item->kind = GST_MOSHI_ITEM_PACKET;
-  item->bytes = g_bytes_ref (packet);
-  item->duration = duration;
-  append_locked (self, item);
-  gst_moshi_schedule_arrived_locked (self->schedule, duration);
-  return TRUE;
-}
-
-/**
- * gst_moshi_talk_packet:
- * @self: a talk
- * @packet: (transfer none): an Opus packet of the server
- * @time: when it came, monotonic µs
- *
- * Network thread.
- *
- * Returns: %FALSE if there is no room: nobody pushes, or the server says more
- *     than it was asked. The packet is dropped and counted
- */
-gboolean
-gst_moshi_talk_packet (GstMoshiTalk * self, GBytes * packet, gint64 time)
-{
-  gsize size;
-  const guint8 *data = g_bytes_get_data (packet, &size);
-  guint duration = moshi_opus_packet_duration (data, size);
-  gboolean taken;
-
-  g_mutex_lock (&self->lock);
-  self->last_answer = time;
-  self->received += duration;
-  gst_moshi_meter_received (&self->meter, self->received, time);
-  taken = add_packet_locked (self, packet, duration);
-  /* Where nobody listens somebody may yet wait to speak. */
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
-  return taken;
-}
-
-/**
- * gst_moshi_talk_bytes:
- * @self: a talk
- * @kind: %GST_MOSHI_ITEM_TEXT or %GST_MOSHI_ITEM_METADATA
- * @bytes: (transfer none): its payload
- * @color: of a text, or -1
- *
- * Network thread.
- *
- * Returns: %FALSE if there is no room: it is dropped and counted
- */
-gboolean
-gst_moshi_talk_bytes (GstMoshiTalk * self, GstMoshiItemKind kind,
-    GBytes * bytes, gint color)
-{
-  GstMoshiItem *item;
-  gboolean fits;
-
-  g_mutex_lock (&self->lock);
-  fits = has_room_locked (self, 0);
-  if (fits) {
-    item = g_new0 (GstMoshiItem, 1);
-    item->kind = kind;
-    item->bytes = g_bytes_ref (bytes);
-    item->color = color;
-    append_locked (self, item);
-  }
-  g_mutex_unlock (&self->lock);
-  return fits;
 }

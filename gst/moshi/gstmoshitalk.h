@@ -69,7 +69,8 @@ typedef struct
   GstMoshiItemKind kind;
   GBytes *bytes;
   guint duration;               /* of PACKET and SILENCE, in ticks */
-  guint64 start;                /* of SESSION: input position it begins at */
+  guint64 start;                /* of SESSION: input position it begins at; of
+                                 * what is kept: where it stands */
   guint index;                  /* of SESSION */
   gint color;                   /* of TEXT */
 } GstMoshiItem;
@@ -85,6 +86,59 @@ typedef struct
   GstClockTime start;           /* PTS there */
   GstSegment segment;
 } GstMoshiSegment;
+
+/**
+ * GST_MOSHI_FLUSH_TICKS:
+ *
+ * Silence sent after the last input so that a model that gives its first
+ * answers late, and a server that waits for its frame to be full, still answer
+ * all: two frames of the model, one of the server's, two to spare.
+ */
+#define GST_MOSHI_FLUSH_TICKS (5 * GST_MOSHI_MODEL_FRAME)
+
+/**
+ * GstMoshiLeg:
+ * @session: what is talked on
+ * @number: in the talk, from 1 on
+ * @ready: whether the server takes audio
+ * @index: if so: the session's, as users see it
+ * @most: likewise: ticks of input it takes in batch, whole frames; 0 for any
+ *
+ * What takes over.
+ */
+typedef struct
+{
+  MoshiSession *session;
+  guint number;
+  gboolean ready;
+  guint index;
+  guint64 most;
+} GstMoshiLeg;
+
+/**
+ * GstMoshiJoin:
+ *
+ * What makes one conversation of several sessions: see gstmoshijoin.c. Positions
+ * are the input's, in ticks.
+ */
+typedef struct
+{
+  guint leg;                    /* what audio goes to; 0 = none yet */
+  guint old;                    /* the one before, while it owes answers; or 0 */
+  guint64 old_end;              /* where its answers end */
+  guint64 start;                /* where the input of `leg` begins */
+  guint64 most;                 /* batch: how much of it; 0 = any */
+  gboolean spent;               /* batch: that much was given, and silence */
+  GstMoshiLeg successor;        /* live: takes over with the next whole frame */
+  guint64 turn;                 /* live: where that was asked for */
+  guint64 skip;                 /* what of its answers was heard before */
+  GQueue kept;                  /* batch: of GstMoshiItem, sent, not answered */
+  GQueue held;                  /* of GstMoshiItem, not due yet */
+  guint64 held_ticks;
+  guint64 extra;                /* live: given to old legs beyond the input */
+  guint sessions;               /* that took audio */
+  guint renewals;               /* of these, took over before a limit */
+} GstMoshiJoin;
 
 typedef struct _GstMoshiInput GstMoshiInput;
 typedef struct _GstMoshiSchedule GstMoshiSchedule;
@@ -109,8 +163,9 @@ typedef struct
   /* All below: by lock */
 
   MoshiSession *session;        /* from READY to PAUSED until back */
-  MoshiSession *counted;        /* the same, until its counts are in `stats` */
-  MoshiSessionStats stats;      /* of those that are gone, since the start */
+  GPtrArray *sessions;          /* of MoshiSession: all that are not over */
+  MoshiSessionStats stats;      /* of those that are, since the start */
+  GstMoshiJoin join;
   MoshiLifeState state;
   guint session_index;
   guint64 session_start;        /* `sent` when it began */
@@ -179,7 +234,10 @@ void gst_moshi_talk_unref (GstMoshiTalk * self);
 
 void gst_moshi_talk_reset_input (GstMoshiTalk * self);
 void gst_moshi_talk_reset_output (GstMoshiTalk * self);
-void gst_moshi_talk_take_session (GstMoshiTalk * self, MoshiSession * session);
+void gst_moshi_talk_add_session (GstMoshiTalk * self, MoshiSession * session);
+void gst_moshi_talk_remove_session (GstMoshiTalk * self,
+    MoshiSession * session);
+void gst_moshi_talk_hang_up (GstMoshiTalk * self);
 void gst_moshi_talk_clear_mode (GstMoshiTalk * self);
 void gst_moshi_talk_set_mode (GstMoshiTalk * self, gboolean live);
 void gst_moshi_talk_set_input_live (GstMoshiTalk * self, gboolean live);
@@ -207,13 +265,6 @@ GstFlowReturn gst_moshi_talk_send (GstMoshiTalk * self, GstElement * element,
     GBytes * packet, guint ticks, gboolean loud, GstClockTime end);
 gboolean gst_moshi_talk_wait_room (GstMoshiTalk * self, gboolean * waited);
 gboolean gst_moshi_talk_close (GstMoshiTalk * self);
-
-void gst_moshi_talk_started (GstMoshiTalk * self, guint index);
-void gst_moshi_talk_set_ready (GstMoshiTalk * self, gboolean ready);
-gboolean gst_moshi_talk_packet (GstMoshiTalk * self, GBytes * packet,
-    gint64 time);
-gboolean gst_moshi_talk_bytes (GstMoshiTalk * self, GstMoshiItemKind kind,
-    GBytes * bytes, gint color);
 
 void gst_moshi_item_free (GstMoshiItem * item);
 

@@ -12,7 +12,7 @@
 #define CAPS "audio/x-raw,format=S16LE,rate=24000,channels=1"
 #define BATCH "audiotestsrc num-buffers=%u samplesperbuffer=480 ! " CAPS
 #define LIVE "audiotestsrc is-live=true samplesperbuffer=480 ! " CAPS
-#define QUICK "retries=1 retry-backoff-max=10 idle-timeout=50"
+#define QUICK "retries=1 retry-backoff-max=10"
 
 /* All runs of this file differ, and each can be repeated with --seed. */
 static guint
@@ -46,6 +46,7 @@ typedef struct
 {
   const gchar *name;
   const gchar *fault;           /* NULL: none; "refused": nobody there */
+  guint idle_timeout;           /* ms */
   const Moment *moments;
   guint n_moments;
 } ServerKind;
@@ -66,15 +67,15 @@ static const Moment refused_moments[] = { AT_ONCE, AT_MESSAGES, AT_CONNECTING,
 };
 
 static const Moment freezing_moments[] = { AT_ONCE, AT_READY, AT_AUDIO,
-  AT_ANSWER, AT_ERROR
+  AT_ANSWER, AT_LOST
 };
 
 static const ServerKind kinds[] = {
-  {"healthy", NULL, MOMENTS (healthy_moments)},
-  {"no-handshake", "no-handshake", MOMENTS (mute_moments)},
-  {"handshake-delay", "handshake-delay=20", MOMENTS (healthy_moments)},
-  {"refused", "refused", MOMENTS (refused_moments)},
-  {"freezing", "freeze-after=5", MOMENTS (freezing_moments)},
+  {"healthy", NULL, 10000, MOMENTS (healthy_moments)},
+  {"no-handshake", "no-handshake", 10000, MOMENTS (mute_moments)},
+  {"handshake-delay", "handshake-delay=20", 10000, MOMENTS (healthy_moments)},
+  {"refused", "refused", 10000, MOMENTS (refused_moments)},
+  {"freezing", "freeze-after=5", 50, MOMENTS (freezing_moments)},
 };
 
 static void
@@ -169,10 +170,12 @@ live_and_die (const ServerKind * kind)
   const gboolean live = pick (2) && moment != AT_EOS && moment != AT_DRAINING
       && moment != AT_ERROR;
   g_autoptr (Bench) bench = live ?
-      bench_new (LIVE " ! moshi name=m uri=%s " QUICK " ! fakesink name=out "
-      "m.text ! fakesink async=false", uri) :
-      bench_new (BATCH " ! moshi name=m uri=%s " QUICK " ! fakesink name=out "
-      "m.text ! fakesink async=false", 300u, uri);
+      bench_new (LIVE " ! moshi name=m uri=%s " QUICK " idle-timeout=%u "
+      "! fakesink name=out m.text ! fakesink async=false", uri,
+      kind->idle_timeout) :
+      bench_new (BATCH " ! moshi name=m uri=%s " QUICK " idle-timeout=%u "
+      "! fakesink name=out m.text ! fakesink async=false", 300u, uri,
+      kind->idle_timeout);
 
   bench_count_output (bench, "out");
   bench_play (bench);
