@@ -25,7 +25,8 @@ speech="alsa-utils sox"
 # for the recipes of docs/: a sound server that needs no sound card, a program
 recipes="pulseaudio pulseaudio-utils python3-numpy python3-gi
   gir1.2-gstreamer-1.0"
-test="$server $speech $recipes clang libclang-rt-dev indent python3"
+# openssl: certificates made by the tests
+test="$server $speech $recipes clang libclang-rt-dev indent openssl python3"
 demo="$server $speech python3 python3-numpy python3-matplotlib
   fonts-dejavu-core"
 

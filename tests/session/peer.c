@@ -11,6 +11,7 @@ struct _PeerServer
   GCancellable *cancellable;
   GThread *thread;
   GTlsCertificate *certificate;
+  GTlsDatabase *trusted;        /* who must sign a client's certificate */
   PeerScript script;
   gpointer user_data;
   guint16 port;
@@ -29,6 +30,15 @@ struct _Peer
   guint index;
 };
 
+/* GIO leaves a server's mind to be made up here. */
+static gboolean
+on_client_certificate (GTlsConnection * connection,
+    GTlsCertificate * certificate, GTlsCertificateFlags errors,
+    gpointer user_data)
+{
+  return errors == 0;
+}
+
 static gpointer
 run_peer (gpointer data)
 {
@@ -43,6 +53,13 @@ run_peer (gpointer data)
 
     g_tls_connection_set_advertised_protocols (G_TLS_CONNECTION (tls),
         protocols);
+    if (server->trusted != NULL) {
+      g_object_set (tls, "authentication-mode", G_TLS_AUTHENTICATION_REQUIRED,
+          NULL);
+      g_tls_connection_set_database (G_TLS_CONNECTION (tls), server->trusted);
+      g_signal_connect (tls, "accept-certificate",
+          G_CALLBACK (on_client_certificate), NULL);
+    }
     g_object_unref (self->stream);
     self->stream = tls;
   }
@@ -111,6 +128,14 @@ peer_server_new (PeerScript script, gpointer user_data)
   return peer_server_new_tls (script, user_data, NULL);
 }
 
+/* Lets in those alone who have a certificate; to be called before anybody
+ * comes. */
+void
+peer_server_want_client (PeerServer * self, GTlsDatabase * trusted)
+{
+  self->trusted = g_object_ref (trusted);
+}
+
 void
 peer_server_free (PeerServer * self)
 {
@@ -125,6 +150,7 @@ peer_server_free (PeerServer * self)
   g_object_unref (self->listener);
   g_object_unref (self->cancellable);
   g_clear_object (&self->certificate);
+  g_clear_object (&self->trusted);
   g_mutex_clear (&self->lock);
   g_free (self);
 }

@@ -18,6 +18,7 @@ typedef void (*PeerScript) (Peer * peer, gpointer user_data);
 PeerServer *peer_server_new (PeerScript script, gpointer user_data);
 PeerServer *peer_server_new_tls (PeerScript script, gpointer user_data,
     GTlsCertificate * certificate);
+void peer_server_want_client (PeerServer * self, GTlsDatabase * trusted);
 void peer_server_free (PeerServer * self);
 guint16 peer_server_get_port (PeerServer * self);
 guint peer_server_get_connections (PeerServer * self);

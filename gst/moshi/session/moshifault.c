@@ -248,6 +248,10 @@ moshi_fault_new_connect (const GError * error, GTlsCertificateFlags tls_errors,
     return moshi_fault_new (g_error_new (MOSHI_ERROR, MOSHI_ERROR_CONNECT,
             "The certificate of %s %s.", host,
             describe_certificate (tls_errors)), TRUE);
+  if (g_error_matches (error, G_TLS_ERROR, G_TLS_ERROR_CERTIFICATE_REQUIRED))
+    return moshi_fault_new (g_error_new (MOSHI_ERROR, MOSHI_ERROR_CONNECT,
+            "%s lets in those alone who show a certificate; give ours by "
+            "tls-interaction.", host), TRUE);
   if (error->domain == G_TLS_ERROR)
     return moshi_fault_new (g_error_new (MOSHI_ERROR, MOSHI_ERROR_CONNECT,
             "No secure connection to %s: %s; check whether the server wants "

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Whom a session believes and how it shows who it is, with authorities of the
+ * test's own: each fault of a certificate that GIO tells is an error that says
+ * which, and no request goes out.
+ */
+#include "mint.h"
+#include "peer.h"
+#include "watcher.h"
+
+#include <string.h>
+
+#define HOST "DNS:localhost"
+
+static Mint *mint;
+
+/* Made once: an authority, one below it, a stranger, and who they vouch for */
+static void
+make_certificates (void)
+{
+  mint = mint_new ();
+  mint_make (mint, "ca", NULL, "", MINT_AUTHORITY);
+  mint_make (mint, "stranger", NULL, "", MINT_AUTHORITY);
+  mint_make (mint, "mid", "ca", "", MINT_AUTHORITY);
+  mint_make (mint, "good", "ca", HOST, MINT_LEAF);
+  mint_make (mint, "address", "ca", "IP:127.0.0.1", MINT_LEAF);
+  mint_make (mint, "other", "ca", "DNS:elsewhere.example", MINT_LEAF);
+  mint_make (mint, "expired", "ca", HOST, MINT_EXPIRED);
+  mint_make (mint, "not-yet", "ca", HOST, MINT_NOT_YET);
+  mint_make (mint, "chained", "mid", HOST, MINT_WITH_CHAIN);
+  mint_make (mint, "unchained", "mid", HOST, MINT_LEAF);
+  mint_make (mint, "self-signed", NULL, HOST, MINT_LEAF);
+  mint_make (mint, "foreign", "stranger", HOST, MINT_LEAF);
+  /* Signed by one that may not sign */
+  mint_make (mint, "usurped", "good", HOST, MINT_WITH_CHAIN);
+  mint_make (mint, "client", "ca", "DNS:me", MINT_LEAF);
+  mint_make (mint, "foreign-client", "stranger", "DNS:me", MINT_LEAF);
+}
+
+/* --- what is believed ------------------------------------------------------ */
+
+static gint n_requests;         /* atomic: that a server got to read */
+
+static void
+greet (Peer * peer, gpointer user_data)
+{
+  if (!peer_upgrade (peer))
+    return;
+  g_atomic_int_inc (&n_requests);
+  peer_send (peer, 0, NULL, 0);
+  peer_read_until_gone (peer);
+}
+
+static PeerServer *
+serve (const gchar * name)
+{
+  g_autoptr (GTlsCertificate) certificate = mint_load (mint, name);
+
+  g_atomic_int_set (&n_requests, 0);
+  return peer_server_new_tls (greet, NULL, certificate);
+}
+
+static MoshiSessionConfig *
+new_secure_config (PeerServer * server, const gchar * host, const gchar * ca)
+{
+  MoshiSessionConfig *config = new_config (peer_server_get_port (server));
+
+  g_free (config->uri);
+  config->uri = g_strdup_printf ("wss://%s:%u", host,
+      peer_server_get_port (server));
+  config->api_key = g_strdup ("k3y");
+  if (ca)
+    config->tls_ca_file = mint_dup_path (mint, ca);
+  config->life.retries = 0;
+  return config;
+}
+
+static void
+assert_refused (Watcher * watcher, PeerServer * server, const gchar * words)
+{
+  const Seen *end = watcher_wait_end (watcher);
+
+  g_test_message ("%s", end->error->message);
+  g_assert_error (end->error, MOSHI_ERROR, MOSHI_ERROR_CONNECT);
+  g_assert_nonnull (strstr (end->error->message, words));
+  g_assert_cmpuint (peer_server_get_connections (server), ==, 1);
+  /* The key stayed here. */
+  g_assert_cmpint (g_atomic_int_get (&n_requests), ==, 0);
+}
+
+static const struct
+{
+  const gchar *name;
+  const gchar *host;
+  const gchar *certificate;
+  const gchar *ca;
+  const gchar *refused;         /* words of the error, or NULL */
+} cases[] = {
+  {"good", "localhost", "good", "ca", NULL},
+  {"address", "127.0.0.1", "address", "ca", NULL},
+  {"chain", "localhost", "chained", "ca", NULL},
+  {"self-signed", "localhost", "self-signed", "self-signed", NULL},
+  {"wrong-host", "localhost", "other", "ca", "for another host"},
+  {"wrong-address", "127.0.0.1", "good", "ca", "for another host"},
+  {"expired", "localhost", "expired", "ca", "has expired"},
+  {"not-yet", "localhost", "not-yet", "ca", "not valid yet"},
+  {"unknown-authority", "localhost", "foreign", "ca", "tls-ca-file"},
+  {"unknown-self-signed", "localhost", "self-signed", "ca", "tls-ca-file"},
+  {"chain-missing", "localhost", "unchained", "ca", "tls-ca-file"},
+  {"signed-by-a-leaf", "localhost", "usurped", "ca", "certificate"},
+  {"system-authorities", "localhost", "good", NULL, "tls-ca-file"},
+};
+
+static void
+test_case (gconstpointer data)
+{
+  const guint i = GPOINTER_TO_UINT (data);
+  g_autoptr (PeerServer) server = serve (cases[i].certificate);
+  g_autoptr (Watcher) watcher = watcher_new ();
+  g_autoptr (MoshiSession) session = watcher_open (watcher,
+      new_secure_config (server, cases[i].host, cases[i].ca));
+
+  if (cases[i].refused)
+    assert_refused (watcher, server, cases[i].refused);
+  else
+    watcher_wait_state (watcher, MOSHI_LIFE_READY);
+}
+
+static void
+test_database (gconstpointer data)
+{
+  const gboolean trusted = GPOINTER_TO_INT (data);
+  g_autoptr (PeerServer) server = serve ("good");
+  g_autoptr (Watcher) watcher = watcher_new ();
+  g_autoptr (MoshiSession) session = NULL;
+  MoshiSessionConfig *config = new_secure_config (server, "localhost", NULL);
+  g_autofree gchar *path = mint_dup_path (mint, trusted ? "ca" : "stranger");
+
+  config->tls_database = g_tls_file_database_new (path, NULL);
+  session = watcher_open (watcher, config);
+  if (trusted)
+    watcher_wait_state (watcher, MOSHI_LIFE_READY);
+  else
+    assert_refused (watcher, server, "tls-ca-file");
+}
+
+/* GIO's own databases know no revocation lists; one of an application's may. */
+#define TEST_TYPE_REVOKER (test_revoker_get_type ())
+/* *INDENT-OFF* */
+G_DECLARE_FINAL_TYPE (TestRevoker, test_revoker, TEST, REVOKER, GTlsDatabase)
+/* *INDENT-ON* */
+
+struct _TestRevoker
+{
+  GTlsDatabase parent;
+};
+
+G_DEFINE_TYPE (TestRevoker, test_revoker, G_TYPE_TLS_DATABASE);
+
+static GTlsCertificateFlags
+say_revoked (GTlsDatabase * self, GTlsCertificate * chain,
+    const gchar * purpose, GSocketConnectable * identity,
+    GTlsInteraction * interaction, GTlsDatabaseVerifyFlags flags,
+    GCancellable * cancellable, GError ** error)
+{
+  return G_TLS_CERTIFICATE_REVOKED;
+}
+
+static void
+test_revoker_class_init (TestRevokerClass * klass)
+{
+  G_TLS_DATABASE_CLASS (klass)->verify_chain = say_revoked;
+}
+
+static void
+test_revoker_init (TestRevoker * self)
+{
+}
+
+static void
+test_revoked (void)
+{
+  g_autoptr (PeerServer) server = serve ("good");
+  g_autoptr (Watcher) watcher = watcher_new ();
+  g_autoptr (MoshiSession) session = NULL;
+  MoshiSessionConfig *config = new_secure_config (server, "localhost", NULL);
+
+  config->tls_database = g_object_new (TEST_TYPE_REVOKER, NULL);
+  session = watcher_open (watcher, config);
+  assert_refused (watcher, server, "revoked");
+}
+
+/* A file of authorities that is none is no reason to go on without. */
+static void
+test_bad_file (void)
+{
+  static const gchar *const paths[] = { "/nonexistent/ca.pem", "/",
+    "/dev/null"
+  };
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (paths); i++) {
+    g_autoptr (MoshiSessionConfig) config = new_config (1);
+    g_autoptr (GError) error = NULL;
+
+    g_free (config->uri);
+    config->uri = g_strdup ("wss://localhost");
+    config->tls_ca_file = g_strdup (paths[i]);
+    g_assert_false (moshi_session_config_check (config, &error));
+    g_assert_error (error, MOSHI_ERROR, MOSHI_ERROR_SETTINGS);
+  }
+}
+
+/* --- who we are -------------------------------------------------------------- */
+
+#define TEST_TYPE_PASSPORT (test_passport_get_type ())
+/* *INDENT-OFF* */
+G_DECLARE_FINAL_TYPE (TestPassport, test_passport, TEST, PASSPORT,
+    GTlsInteraction)
+/* *INDENT-ON* */
+
+struct _TestPassport
+{
+  GTlsInteraction parent;
+  GTlsCertificate *certificate;
+};
+
+G_DEFINE_TYPE (TestPassport, test_passport, G_TYPE_TLS_INTERACTION);
+
+static void
+show (GTlsInteraction * interaction, GTlsConnection * connection,
+    GTlsCertificateRequestFlags flags, GCancellable * cancellable,
+    GAsyncReadyCallback callback, gpointer user_data)
+{
+  GTask *task = g_task_new (interaction, cancellable, callback, user_data);
+
+  g_tls_connection_set_certificate (connection,
+      TEST_PASSPORT (interaction)->certificate);
+  g_task_return_int (task, G_TLS_INTERACTION_HANDLED);
+  g_object_unref (task);
+}
+
+static GTlsInteractionResult
+show_finish (GTlsInteraction * interaction, GAsyncResult * result,
+    GError ** error)
+{
+  return g_task_propagate_int (G_TASK (result), error);
+}
+
+static GTlsInteractionResult
+show_now (GTlsInteraction * interaction, GTlsConnection * connection,
+    GTlsCertificateRequestFlags flags, GCancellable * cancellable,
+    GError ** error)
+{
+  g_tls_connection_set_certificate (connection,
+      TEST_PASSPORT (interaction)->certificate);
+  return G_TLS_INTERACTION_HANDLED;
+}
+
+static void
+finalize (GObject * object)
+{
+  g_clear_object (&TEST_PASSPORT (object)->certificate);
+  G_OBJECT_CLASS (test_passport_parent_class)->finalize (object);
+}
+
+static void
+test_passport_class_init (TestPassportClass * klass)
+{
+  GTlsInteractionClass *interaction = G_TLS_INTERACTION_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->finalize = finalize;
+  interaction->request_certificate = show_now;
+  interaction->request_certificate_async = show;
+  interaction->request_certificate_finish = show_finish;
+}
+
+static void
+test_passport_init (TestPassport * self)
+{
+}
+
+static const struct
+{
+  const gchar *name;
+  const gchar *certificate;     /* NULL: none is shown */
+  gboolean taken;
+} clients[] = {
+  {"known", "client", TRUE},
+  {"unknown", "foreign-client", FALSE},
+  {"none", NULL, FALSE},
+};
+
+static void
+test_client (gconstpointer data)
+{
+  const guint i = GPOINTER_TO_UINT (data);
+  g_autofree gchar *path = mint_dup_path (mint, "ca");
+  g_autoptr (GTlsDatabase) trusted = g_tls_file_database_new (path, NULL);
+  g_autoptr (PeerServer) server = serve ("good");
+  g_autoptr (Watcher) watcher = watcher_new ();
+  g_autoptr (MoshiSession) session = NULL;
+  MoshiSessionConfig *config = new_secure_config (server, "localhost", "ca");
+  TestPassport *passport;
+  const Seen *end;
+
+  peer_server_want_client (server, trusted);
+  if (clients[i].certificate) {
+    passport = g_object_new (TEST_TYPE_PASSPORT, NULL);
+    passport->certificate = mint_load (mint, clients[i].certificate);
+    config->tls_interaction = G_TLS_INTERACTION (passport);
+  }
+  session = watcher_open (watcher, config);
+  if (clients[i].taken) {
+    watcher_wait_state (watcher, MOSHI_LIFE_READY);
+    return;
+  }
+  end = watcher_wait_end (watcher);
+  g_test_message ("%s", end->error->message);
+  g_assert_error (end->error, MOSHI_ERROR, MOSHI_ERROR_CONNECT);
+  g_assert_cmpint (g_atomic_int_get (&n_requests), ==, 0);
+  if (clients[i].certificate == NULL)
+    g_assert_nonnull (strstr (end->error->message, "tls-interaction"));
+}
+
+static void
+add (const gchar * group, const gchar * name, guint i, GTestDataFunc func)
+{
+  g_autofree gchar *path = g_strdup_printf ("/trust/%s/%s", group, name);
+
+  g_test_add_data_func (path, GUINT_TO_POINTER (i), func);
+}
+
+int
+main (int argc, char **argv)
+{
+  guint i;
+  int ret;
+
+  session_test_init (&argc, &argv);
+  if (!g_tls_backend_supports_tls (g_tls_backend_get_default ())
+      || !mint_is_possible ()) {
+    g_print ("1..0 # SKIP no TLS backend for GIO, or no openssl\n");
+    return 0;
+  }
+  make_certificates ();
+  for (i = 0; i < G_N_ELEMENTS (cases); i++)
+    add ("server", cases[i].name, i, test_case);
+  for (i = 0; i < G_N_ELEMENTS (clients); i++)
+    add ("client", clients[i].name, i, test_client);
+  add ("database", "trusted", TRUE, test_database);
+  add ("database", "foreign", FALSE, test_database);
+  g_test_add_func ("/trust/revoked", test_revoked);
+  g_test_add_func ("/trust/bad-file", test_bad_file);
+  ret = g_test_run ();
+  mint_free (mint);
+  return ret;
+}
