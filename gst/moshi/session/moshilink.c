@@ -20,9 +20,9 @@
  * Backpressure. libsoup queues without bound what it cannot write and does not
  * say how much that is. But each soup_websocket_connection_send_*() also makes
  * one attempt to write the oldest queued frame. So messages are handed over
- * one per turn of the main loop and only when the stream says it is writable:
- * each hand-over comes with a write that makes progress, and libsoup's queue
- * holds at most what one turn could not write.
+ * one by one and each only when the stream says it is writable: a hand-over
+ * comes with a write that makes progress, and libsoup's queue holds at most what
+ * one write could not take.
  *
  * The end. moshi_link_free() ends the owner's interest, not the connection: a
  * server keeps its lock while a vanished client still looks alive (PyTorch),
@@ -509,6 +509,27 @@ on_output (GObject * stream, gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
+static GPollableOutputStream *
+get_output (MoshiLink * self)
+{
+  return G_POLLABLE_OUTPUT_STREAM (g_io_stream_get_output_stream
+      (soup_websocket_connection_get_io_stream (self->ws)));
+}
+
+/**
+ * moshi_link_can_write:
+ * @self: a link
+ *
+ * Returns: whether the connection can take a message at once
+ */
+gboolean
+moshi_link_can_write (MoshiLink * self)
+{
+  return self->output_source == NULL && !self->ended
+      && moshi_link_is_open (self)
+      && g_pollable_output_stream_is_writable (get_output (self));
+}
+
 /**
  * moshi_link_want_write:
  * @self: a link
@@ -519,15 +540,10 @@ on_output (GObject * stream, gpointer user_data)
 void
 moshi_link_want_write (MoshiLink * self)
 {
-  GOutputStream *stream;
-
   if (self->output_source != NULL || !moshi_link_is_open (self))
     return;
-  stream = g_io_stream_get_output_stream
-      (soup_websocket_connection_get_io_stream (self->ws));
   self->output_source =
-      g_pollable_output_stream_create_source (G_POLLABLE_OUTPUT_STREAM (stream),
-      NULL);
+      g_pollable_output_stream_create_source (get_output (self), NULL);
   g_source_set_callback (self->output_source,
       G_SOURCE_FUNC (on_output), self, NULL);
   g_source_attach (self->output_source,
@@ -539,8 +555,8 @@ moshi_link_want_write (MoshiLink * self)
  * @self: a link
  * @message: a whole message, sent as a binary one
  *
- * Best called from the `writable` callback, once in each. Ignored when the
- * connection is not open.
+ * Best called after moshi_link_can_write() or from the `writable` callback, once
+ * each. Ignored when the connection is not open.
  */
 void
 moshi_link_send (MoshiLink * self, GBytes * message)

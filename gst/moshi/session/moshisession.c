@@ -93,7 +93,9 @@ moshi_session_leave_callback (MoshiSession * self)
 {
   g_mutex_lock (&self->lock);
   self->calling = FALSE;
-  g_cond_broadcast (&self->cond);
+  /* Only who has stopped it waits for that. */
+  if (self->stopped)
+    g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
 }
 
