@@ -129,6 +129,7 @@ for part in $parts; do
     checks)
       tap "checks: form" tests/generic/check-format.sh
       tap "checks: includes" tests/generic/check-includes.sh
+      step "checks: pictures" docs/timing.py --check || true
       ;;
     plain)
       if build plain; then
