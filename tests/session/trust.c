@@ -41,14 +41,24 @@ make_certificates (void)
 
 static gint n_requests;         /* atomic: that a server got to read */
 
+/* Begins a session and ends it politely: GIO's TLS leaks the error of a read
+ * that is cancelled (glib-networking 2.74). */
 static void
 greet (Peer * peer, gpointer user_data)
 {
+  GBytes *frame;
+  guint8 opcode = 0;
+
   if (!peer_upgrade (peer))
     return;
   g_atomic_int_inc (&n_requests);
   peer_send (peer, 0, NULL, 0);
-  peer_read_until_gone (peer);
+  while (opcode != 8 && (frame = peer_read_frame (peer, &opcode)) != NULL) {
+    if (opcode == 8)
+      peer_send_frame (peer, 0x88, g_bytes_get_data (frame, NULL),
+          g_bytes_get_size (frame));
+    g_bytes_unref (frame);
+  }
 }
 
 static PeerServer *
@@ -73,6 +83,15 @@ new_secure_config (PeerServer * server, const gchar * host, const gchar * ca)
     config->tls_ca_file = mint_dup_path (mint, ca);
   config->life.retries = 0;
   return config;
+}
+
+static void
+assert_taken (Watcher * watcher, MoshiSession * session)
+{
+  watcher_wait_state (watcher, MOSHI_LIFE_READY);
+  moshi_session_close (session);
+  g_assert_cmpint (watcher_wait_end (watcher)->kind, ==,
+      MOSHI_SESSION_FINISHED);
 }
 
 static void
@@ -123,7 +142,7 @@ test_case (gconstpointer data)
   if (cases[i].refused)
     assert_refused (watcher, server, cases[i].refused);
   else
-    watcher_wait_state (watcher, MOSHI_LIFE_READY);
+    assert_taken (watcher, session);
 }
 
 static void
@@ -139,7 +158,7 @@ test_database (gconstpointer data)
   config->tls_database = g_tls_file_database_new (path, NULL);
   session = watcher_open (watcher, config);
   if (trusted)
-    watcher_wait_state (watcher, MOSHI_LIFE_READY);
+    assert_taken (watcher, session);
   else
     assert_refused (watcher, server, "tls-ca-file");
 }
@@ -312,7 +331,7 @@ test_client (gconstpointer data)
   }
   session = watcher_open (watcher, config);
   if (clients[i].taken) {
-    watcher_wait_state (watcher, MOSHI_LIFE_READY);
+    assert_taken (watcher, session);
     return;
   }
   end = watcher_wait_end (watcher);
