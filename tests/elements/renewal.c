@@ -7,6 +7,7 @@
 #include "harness.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define S16 "format=S16LE,layout=interleaved,channels=1"
 #define CAPS "audio/x-raw,rate=24000," S16
@@ -221,6 +222,148 @@ test_no_room (void)
   harness_free (self);
 }
 
+/* --- live ---------------------------------------------------------------- */
+
+#define PACKET (20 * GST_MSECOND)
+
+static Harness *
+new_microphone (const MoshiStandinConfig * config)
+{
+  Harness *self = harness_new (config, "appsrc name=in is-live=true "
+      "format=time max-bytes=0 caps=" CAPS " ! moshi name=m session-limit=6000 "
+      "! " CAPS " ! fakesink async=false");
+
+  harness_track (self, "m", "sink")->keep = FALSE;
+  harness_use_test_clock (self);
+  harness_wait_state (self, GST_STATE_PLAYING);
+  harness_wait_connection (self, "ready");
+  return self;
+}
+
+/* Time goes on when the server has answered all that it could by then: a model
+ * is two frames late, and a third may not be full. */
+static void
+speak (Harness * self, guint n_packets)
+{
+  gint64 end = g_get_monotonic_time () + HARNESS_PATIENCE * 1000;
+
+  for (; n_packets > 0; n_packets--) {
+    GstClockTime now = gst_clock_get_time (GST_CLOCK (self->clock))
+        - gst_element_get_base_time (self->pipeline);
+    GstClockTime most = 160 * GST_MSECOND + (now + PACKET) % (80 * GST_MSECOND);
+
+    harness_advance (self, PACKET);
+    harness_push (self, now, 960, 0);
+    /* Else silence would take the place of what is late. */
+    harness_wait_bytes (self, self->tracks->pdata[1],
+        (now + PACKET) / PACKET * 960);
+    while (harness_get_stat (self, "in-flight") > most) {
+      g_assert_cmpint (g_get_monotonic_time (), <, end);
+      g_usleep (200);
+    }
+  }
+}
+
+/* From the first answer on nothing but answers: of one session after another,
+ * each from its first frame on. Returns how many. */
+static guint
+count_joined (Harness * self, const MoshiStandinConfig * config)
+{
+  const gsize most = LEG + 4 * FRAME;
+  g_autofree gint16 *expected = moshi_standin_sweep_expected (config->flavour,
+      config->bitrate, 24000, 1, most, config->seed);
+  const gint16 *got = (const gint16 *) self->out->data->data;
+  gsize at = 0, n = self->out->data->len / 2, pos = 0;
+  guint legs = 1;
+
+  while (at < n && got[at] == 0)
+    at++;
+  at -= at % (FRAME / 4);
+  while (at + FRAME <= n
+      && memcmp (got + at, expected, FRAME * sizeof (gint16)) != 0)
+    at += FRAME / 4;
+  for (; at + FRAME <= n; at += FRAME, pos += FRAME) {
+    if (pos < most
+        && memcmp (got + at, expected + pos, FRAME * sizeof (gint16)) == 0)
+      continue;
+    g_assert_cmpmem (got + at, FRAME * sizeof (gint16), expected,
+        FRAME * sizeof (gint16));
+    g_assert_cmpuint (pos, >=, LEG);
+    pos = 0;
+    legs++;
+  }
+  return legs;
+}
+
+/* Moshi never stops talking: the next session takes over all the same, and the
+ * sample after the old one's last is the new one's first. */
+static void
+test_live (void)
+{
+  MoshiStandinConfig config;
+  Harness *self;
+
+  init_config (&config, MOSHI_STANDIN_KYUTAI_RS, MOSHI_STANDIN_SWEEP);
+  self = new_microphone (&config);
+  speak (self, 950);
+  harness_lock (self);
+  harness_assert_contiguous (self->out, 24000, 2, 0);
+  g_assert_cmpuint (count_joined (self, &config), ==, 4);
+  harness_unlock (self);
+  g_assert_cmpuint (harness_get_stat (self, "renewals"), ==, 3);
+  g_assert_cmpuint (harness_get_stat (self, "sessions"), ==, 4);
+  g_assert_cmpuint (harness_get_stat (self, "reconnects"), ==, 0);
+  g_assert_cmpuint (harness_get_stat (self, "input-unsent"), ==, 0);
+  g_assert_cmpuint (harness_get_stat (self, "dropped"), ==, 0);
+  g_assert_cmpuint (harness_count_messages (self, GST_MESSAGE_WARNING
+          | GST_MESSAGE_ERROR, NULL), ==, 0);
+  harness_free (self);
+}
+
+/* Between 4.2 s and 4.9 s of such a session a silence is what decides. */
+static void
+test_silence (gconstpointer data)
+{
+  const MoshiStandinVoice voice = GPOINTER_TO_UINT (data);
+  const guint renewals = voice == MOSHI_STANDIN_SILENCE;
+  MoshiStandinConfig config;
+  Harness *self;
+
+  init_config (&config, MOSHI_STANDIN_KYUTAI_RS, voice);
+  self = new_microphone (&config);
+  speak (self, 240);
+  g_assert_cmpuint (harness_get_stat (self, "renewals"), ==, renewals);
+  harness_free (self);
+}
+
+/* A server that holds one session at a time: the next waits for the one before
+ * to end, and who waits with it is told. */
+static void
+test_one_at_a_time (void)
+{
+  MoshiStandinConfig config;
+  guint i;
+  Harness *self;
+
+  init_config (&config, MOSHI_STANDIN_KYUTAI_PY, MOSHI_STANDIN_SWEEP);
+  self = new_microphone (&config);
+  for (i = 1; i <= 3; i++) {
+    while (harness_get_stat (self, "renewals") < i)
+      speak (self, 1);
+    harness_wait_stat (self, "sessions", i + 1);
+  }
+  speak (self, 50);
+  harness_lock (self);
+  harness_assert_contiguous (self->out, 24000, 2, 0);
+  harness_unlock (self);
+  harness_pop_messages (self);
+  g_assert_cmpuint (harness_get_stat (self, "sessions"), ==, 4);
+  g_assert_cmpuint (harness_get_stat (self, "reconnects"), ==, 0);
+  g_assert_cmpuint (harness_count_messages (self, GST_MESSAGE_WARNING
+          | GST_MESSAGE_ERROR, NULL), ==, 0);
+  harness_free (self);
+}
+
 /* --- an hour ------------------------------------------------------------- */
 
 static gsize
@@ -343,6 +486,12 @@ add_tests (void)
   g_test_add_func ("/renewal/batch/learned", test_learned);
   g_test_add_func ("/renewal/batch/no-room", test_no_room);
   g_test_add_func ("/renewal/batch/hour", test_hour);
+  g_test_add_func ("/renewal/live/talking", test_live);
+  g_test_add_data_func ("/renewal/live/silent",
+      GUINT_TO_POINTER (MOSHI_STANDIN_SILENCE), test_silence);
+  g_test_add_data_func ("/renewal/live/not-silent",
+      GUINT_TO_POINTER (MOSHI_STANDIN_SWEEP), test_silence);
+  g_test_add_func ("/renewal/live/one-at-a-time", test_one_at_a_time);
 }
 
 int
