@@ -47,12 +47,14 @@ typedef struct
   gint64 deadline;              /* lock; 0 ends it */
 } Watchdog;
 
-/* What all threads are at, if there is a debugger to tell. */
+/* What all threads are at, if there is a debugger to tell, which of hundreds of
+ * threads may take too long. */
 static void
 print_stacks (void)
 {
   g_autofree gchar *pid = g_strdup_printf ("%d", (gint) getpid ());
-  const gchar *argv[] = { "gdb", "-p", pid, "-batch", "-ex",
+  const gchar *argv[] =
+      { "timeout", "-s", "KILL", "120", "gdb", "-p", pid, "-batch", "-ex",
     "thread apply all bt", NULL
   };
   g_autofree gchar *text = NULL;
@@ -216,6 +218,8 @@ meddle (gpointer user_data)
   g_rand_free (rand);
   return NULL;
 }
+
+static void run_together (guint n);
 
 /* --- one storm ------------------------------------------------------------------ */
 
@@ -538,7 +542,8 @@ test_storm (gconstpointer data)
   BenchBelongings before;
 
   bench_forgive_libsoup ();
-  /* What is made once a process comes with the first. */
+  /* What is made once a process comes with the first talks. */
+  run_together (8);
   rage (data, 10);
   bench_count_belongings (&before);
   rage (data, get_n_steps ());
@@ -554,6 +559,7 @@ test_seeks (gconstpointer data)
   Storm storm;
 
   bench_forgive_libsoup ();
+  run_together (8);
   rage (data, 10);
   bench_count_belongings (&before);
   begin_storm (&storm, data);
