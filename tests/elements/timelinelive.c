@@ -79,7 +79,6 @@ wait_sent_ms (Harness * self, guint ms)
 static void
 speak (Harness * self, const gchar * name, const gchar * caps, guint ms)
 {
-  guint sent = harness_get_stat (self, "samples-sent") / 24;
   guint i;
 
   for (i = 0; i < ms / PACKET; i++) {
@@ -87,8 +86,7 @@ speak (Harness * self, const gchar * name, const gchar * caps, guint ms)
 
     harness_advance (self, MS (PACKET));
     give (self, name, caps, now, PACKET);
-    sent += PACKET;
-    wait_sent_ms (self, sent - sent % PACKET);
+    wait_sent_ms (self, now + PACKET);
   }
 }
 
