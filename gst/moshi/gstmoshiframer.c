@@ -5,6 +5,8 @@
 
 #include "gstmoshiframer.h"
 
+#include <string.h>
+
 #include "gstmoshimeter.h"
 
 /* Shortest packet, 2.5 ms, in ticks */
@@ -131,11 +133,9 @@ make_packet (GstMoshiFramer * self, guint offset, guint n_frames,
       gst_moshi_is_loud (samples, n_frames, is_float (self)));
 }
 
-/* Mixes n frames down to mono behind those already there; NULL is silence. */
 static void
-append (GstMoshiFramer * self, const guint8 * data, guint n_frames)
+mix_down (GstMoshiFramer * self, const guint8 * data, guint n_frames)
 {
-  const guint stereo = GST_AUDIO_INFO_CHANNELS (&self->info) == 2;
   guint i;
 
   if (is_float (self)) {
@@ -143,14 +143,30 @@ append (GstMoshiFramer * self, const guint8 * data, guint n_frames)
     gfloat *out = self->mono.f32 + self->fill;
 
     for (i = 0; i < n_frames; i++)
-      out[i] = !in ? 0 : stereo ? (in[2 * i] + in[2 * i + 1]) / 2 : in[i];
+      out[i] = (in[2 * i] + in[2 * i + 1]) / 2;
   } else {
     const gint16 *in = (const gint16 *) data;
     gint16 *out = self->mono.s16 + self->fill;
 
     for (i = 0; i < n_frames; i++)
-      out[i] = !in ? 0 : stereo ? (in[2 * i] + in[2 * i + 1]) / 2 : in[i];
+      out[i] = (in[2 * i] + in[2 * i + 1]) / 2;
   }
+}
+
+/* Puts n frames, in mono, behind those already there; NULL is silence. */
+static void
+append (GstMoshiFramer * self, const guint8 * data, guint n_frames)
+{
+  const gsize size = is_float (self) ? sizeof (gfloat) : sizeof (gint16);
+  guint8 *out = (guint8 *) (is_float (self) ? (gpointer) self->mono.f32 :
+      (gpointer) self->mono.s16) + self->fill * size;
+
+  if (data == NULL)
+    memset (out, 0, n_frames * size);
+  else if (GST_AUDIO_INFO_CHANNELS (&self->info) == 2)
+    mix_down (self, data, n_frames);
+  else
+    memcpy (out, data, n_frames * size);
   self->fill += n_frames;
 }
 
