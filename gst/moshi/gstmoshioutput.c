@@ -25,7 +25,9 @@ struct _GstMoshiOutput
 {
   GstElement *element;          /* not owned: it owns us and the pad */
   GstPad *pad;
-  GstMoshiTalk *talk;           /* changes only while the pad is inactive */
+  GMutex talk_lock;             /* a leaf: for the pointer */
+  GstMoshiTalk *talk;           /* changes only while the pad is inactive; by
+                                 * talk_lock for threads that may be about then */
   GstMoshiWords *words;
   GstMoshiSchedule schedule;    /* by talk->lock */
 
@@ -52,6 +54,7 @@ gst_moshi_output_new (GstElement * element, GstPad * pad)
 
   GST_DEBUG_CATEGORY_INIT (moshioutput_debug, "moshioutput", 0,
       "Moshi: the listening half");
+  g_mutex_init (&self->talk_lock);
   self->element = element;
   self->pad = pad;
   self->words = gst_moshi_words_new (element, pad);
@@ -71,6 +74,7 @@ gst_moshi_output_free (GstMoshiOutput * self)
   gst_moshi_format_clear (&self->format);
   gst_moshi_words_free (self->words);
   gst_moshi_schedule_clear (&self->schedule);
+  g_mutex_clear (&self->talk_lock);
   g_free (self);
 }
 
@@ -82,15 +86,19 @@ gst_moshi_output_free (GstMoshiOutput * self)
 void
 gst_moshi_output_set_talk (GstMoshiOutput * self, GstMoshiTalk * talk)
 {
-  if (self->talk) {
-    g_mutex_lock (&self->talk->lock);
-    self->talk->schedule = NULL;
-    self->talk->words = NULL;
-    self->talk->n_words = gst_moshi_words_get_count (self->words);
-    g_mutex_unlock (&self->talk->lock);
-    gst_moshi_talk_unref (self->talk);
+  GstMoshiTalk *old = self->talk;
+
+  if (old) {
+    g_mutex_lock (&old->lock);
+    old->schedule = NULL;
+    old->words = NULL;
+    old->n_words = gst_moshi_words_get_count (self->words);
+    g_mutex_unlock (&old->lock);
   }
+  g_mutex_lock (&self->talk_lock);
   self->talk = talk ? gst_moshi_talk_ref (talk) : NULL;
+  g_mutex_unlock (&self->talk_lock);
+  g_clear_pointer (&old, gst_moshi_talk_unref);
   self->schedule.talk = talk;
   if (talk) {
     g_mutex_lock (&talk->lock);
@@ -122,6 +130,32 @@ gst_moshi_output_start (GstMoshiOutput * self,
   g_mutex_unlock (&self->talk->lock);
 }
 
+/* For threads that know nothing of the pad: the talk, locked, or NULL while one
+ * is exchanged for another, after which the schedule starts anew. */
+static GstMoshiTalk *
+enter_talk (GstMoshiOutput * self)
+{
+  GstMoshiTalk *talk;
+
+  g_mutex_lock (&self->talk_lock);
+  talk = gst_moshi_talk_ref (self->talk);
+  g_mutex_unlock (&self->talk_lock);
+
+  g_mutex_lock (&talk->lock);
+  if (talk->schedule == &self->schedule)
+    return talk;
+  g_mutex_unlock (&talk->lock);
+  gst_moshi_talk_unref (talk);
+  return NULL;
+}
+
+static void
+leave_talk (GstMoshiTalk * talk)
+{
+  g_mutex_unlock (&talk->lock);
+  gst_moshi_talk_unref (talk);
+}
+
 /**
  * gst_moshi_output_set_latency:
  * @self: a listening half with a talk
@@ -132,9 +166,12 @@ gst_moshi_output_start (GstMoshiOutput * self,
 void
 gst_moshi_output_set_latency (GstMoshiOutput * self, guint latency)
 {
-  g_mutex_lock (&self->talk->lock);
+  GstMoshiTalk *talk = enter_talk (self);
+
+  if (talk == NULL)
+    return;
   gst_moshi_schedule_set_latency_locked (&self->schedule, latency);
-  g_mutex_unlock (&self->talk->lock);
+  leave_talk (talk);
 }
 
 /**
@@ -742,10 +779,13 @@ gst_moshi_output_set_playing (GstMoshiOutput * self, gboolean playing)
 void
 gst_moshi_output_end (GstMoshiOutput * self)
 {
-  g_mutex_lock (&self->talk->lock);
+  GstMoshiTalk *talk = enter_talk (self);
+
+  if (talk == NULL)
+    return;
   self->schedule.end_now = TRUE;
   gst_moshi_schedule_wake_locked (&self->schedule);
-  g_mutex_unlock (&self->talk->lock);
+  leave_talk (talk);
 }
 
 /**

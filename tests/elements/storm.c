@@ -573,6 +573,46 @@ test_seeks (gconstpointer data)
   bench_check_belongings (&before);
 }
 
+/* --- a property that reaches into a talk that is joined and left ----------------- */
+
+static gpointer
+set_latency (gpointer user_data)
+{
+  Meddler *self = user_data;
+
+  while (!g_atomic_int_get (&self->done))
+    g_object_set (self->element, "latency", 20 + (guint) (self->n++ % 100),
+        NULL);
+  return NULL;
+}
+
+static void
+test_join (void)
+{
+  GstElement *pipeline = launch_quietly ("moshisrc name=l session=join%s "
+      "! fakesink", "");
+  Meddler meddler = { gst_bin_get_by_name (GST_BIN (pipeline), "l"), 0, FALSE,
+    0
+  };
+  GThread *thread = g_thread_new ("meddler", set_latency, &meddler);
+  Watchdog watchdog;
+  guint i;
+
+  begin_watch (&watchdog);
+  note (&watchdog, "joining and leaving");
+  for (i = 0; i < 500; i++) {
+    gst_element_set_state (pipeline, GST_STATE_PAUSED);
+    gst_element_set_state (pipeline, GST_STATE_READY);
+  }
+  g_atomic_int_set (&meddler.done, TRUE);
+  g_thread_join (thread);
+  g_assert_cmpuint (meddler.n, >, 0);
+  end_watch (&watchdog);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (meddler.element);
+  gst_object_unref (pipeline);
+}
+
 /* --- many at once ----------------------------------------------------------------- */
 
 typedef struct
@@ -697,6 +737,7 @@ main (int argc, char **argv)
   }
   g_test_add_data_func ("/storm/seeks/batch", &kinds[0], test_seeks);
   g_test_add_data_func ("/storm/seeks/opus", &kinds[2], test_seeks);
+  g_test_add_func ("/storm/join", test_join);
   g_test_add_func ("/storm/together", test_together);
   ret = g_test_run ();
 
