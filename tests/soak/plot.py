@@ -20,11 +20,13 @@ def main():
              ("delay-ms", "from PTS to play at most, ms", 1),
              ("threads", "threads", 1),
              ("fds", "file descriptors", 1)]
-    figure, axes = plt.subplots(len(lines), 1, sharex=True, figsize=(8, 9))
+    lines = [line for line in lines
+             if any(float(row[line[0]]) > 0 for row in rows)]
+    figure, axes = plt.subplots(len(lines), 1, sharex=True, figsize=(8, 1.7 * len(lines)))
     for axis, (name, label, scale) in zip(axes, lines):
-        axis.plot(hours, [float(row[name]) * scale for row in rows],
-                  linewidth=1)
-        axis.set_ylim(bottom=0)
+        values = [float(row[name]) * scale for row in rows]
+        axis.plot(hours, values, linewidth=1)
+        axis.set_ylim(0, 1.2 * max(values))
         axis.set_title(label, loc="left", fontsize=9)
         axis.grid(alpha=0.3)
     axes[-1].set_xlabel("hours of audio")
