@@ -7,26 +7,26 @@
 
 #include "harness.h"
 
-static void
+static inline void
 free_packet (gpointer data)
 {
   g_bytes_unref (data);
 }
 
-static GPtrArray *
+static inline GPtrArray *
 new_packets (void)
 {
   return g_ptr_array_new_with_free_func (free_packet);
 }
 
-static GBytes *
+static inline GBytes *
 get_packet (GPtrArray * packets, guint i)
 {
   g_assert_cmpuint (i, <, packets->len);
   return g_ptr_array_index (packets, i);
 }
 
-static guint
+static inline guint
 get_duration (GBytes * packet)
 {
   gsize size;
@@ -36,7 +36,7 @@ get_duration (GBytes * packet)
   return opus_packet_get_nb_samples (data, size, 48000);
 }
 
-static guint
+static inline guint
 get_durations (GPtrArray * packets, guint from, guint to)
 {
   guint sum = 0, i;
@@ -47,7 +47,7 @@ get_durations (GPtrArray * packets, guint from, guint to)
 }
 
 /* CELT of one silent frame, or of several: FF FE is all that is in it. */
-static gboolean
+static inline gboolean
 is_silence (GBytes * packet)
 {
   gsize size, i;
@@ -61,7 +61,7 @@ is_silence (GBytes * packet)
   return TRUE;
 }
 
-static gboolean
+static inline gboolean
 is_header (gconstpointer data, gsize size)
 {
   return size >= 8 && (memcmp (data, "OpusHead", 8) == 0
@@ -69,7 +69,7 @@ is_header (gconstpointer data, gsize size)
 }
 
 /* What the server got, once it has read all of it */
-static GPtrArray *
+static inline GPtrArray *
 take_received (Harness * self)
 {
   g_assert_true (moshi_standin_wait_idle (self->server, HARNESS_PATIENCE));
@@ -77,7 +77,7 @@ take_received (Harness * self)
 }
 
 /* What has flowed through a pad, headers left out */
-static GPtrArray *
+static inline GPtrArray *
 take_packets (HarnessTrack * track)
 {
   GPtrArray *packets = new_packets ();
@@ -95,7 +95,7 @@ take_packets (HarnessTrack * track)
   return packets;
 }
 
-static void
+static inline void
 assert_same (GPtrArray * got, guint at, GPtrArray * given, guint from, guint n)
 {
   guint i;
@@ -105,7 +105,7 @@ assert_same (GPtrArray * got, guint at, GPtrArray * given, guint from, guint n)
       g_error ("packet %u is not packet %u of those given", at + i, from + i);
 }
 
-static void
+static inline void
 assert_silence (GPtrArray * got, guint from, guint to, guint duration)
 {
   guint i;
@@ -116,7 +116,7 @@ assert_silence (GPtrArray * got, guint from, guint to, guint duration)
 }
 
 /* Packets of a tone, told apart by their number */
-static GPtrArray *
+static inline GPtrArray *
 make_packets (guint n, guint samples, guint channels)
 {
   GPtrArray *packets = new_packets ();
