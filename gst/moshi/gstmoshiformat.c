@@ -239,8 +239,8 @@ decode (GstMoshiFormat * self, GBytes * packet, guint ticks, GError ** error)
   GstBuffer *buffer = gst_buffer_new_allocate (NULL,
       frames * GST_AUDIO_INFO_BPF (&self->info), NULL);
   GstMapInfo map;
-  gsize size;
-  const guint8 *data = g_bytes_get_data (packet, &size);
+  gsize size = 0;
+  const guint8 *data = packet ? g_bytes_get_data (packet, &size) : NULL;
   gint n;
 
   gst_buffer_map (buffer, &map, GST_MAP_WRITE);
@@ -276,6 +276,21 @@ gst_moshi_format_render (GstMoshiFormat * self, GBytes * packet, guint ticks,
   if (self->opus)
     return gst_buffer_new_wrapped_bytes (packet);
   buffer = decode (self, packet, ticks, error);
+  return buffer ? buffer : make_raw_silence (self, ticks);
+}
+
+/**
+ * gst_moshi_format_conceal:
+ * @self: a format that is set, of raw output
+ * @ticks: a multiple of 2.5 ms
+ *
+ * Returns: (transfer full): what was decoded last, carried on
+ */
+GstBuffer *
+gst_moshi_format_conceal (GstMoshiFormat * self, guint ticks)
+{
+  GstBuffer *buffer = decode (self, NULL, ticks, NULL);
+
   return buffer ? buffer : make_raw_silence (self, ticks);
 }
 

@@ -40,6 +40,7 @@ GstBuffer *gst_moshi_format_render (GstMoshiFormat * self, GBytes * packet,
     guint ticks, GError ** error);
 GstBuffer *gst_moshi_format_silence (GstMoshiFormat * self, guint64 ticks,
     guint64 * made);
+GstBuffer *gst_moshi_format_conceal (GstMoshiFormat * self, guint ticks);
 GstBuffer *gst_moshi_format_split (GstMoshiFormat * self, GstBuffer ** buffer,
     guint64 * left, guint64 ticks);
 gboolean gst_moshi_format_is_loud (GstMoshiFormat * self, GstBuffer * buffer);

@@ -35,6 +35,9 @@ GST_DEBUG_CATEGORY_STATIC (moshiinput_debug);
 /* Live: a jump of time stamps beyond this is a new beginning, not a gap. */
 #define MAX_LIVE_GAP (2 * GST_SECOND)
 
+/* Live: silence in place of a late source comes in steps of 20 ms. */
+#define FILL_STEP 960
+
 /* Shortest Opus frame, 2.5 ms */
 #define MIN_FRAME_TICKS 120
 
@@ -953,14 +956,19 @@ static void
 fill_until (GstMoshiInput * self, GstClockTime due)
 {
   GstClockTime at;
+  guint64 ticks;
 
   if (!self->timeline.running)
     begin_run (self, 0, due);
   at = gst_moshi_timeline_get_time (&self->timeline);
   if (at + MAX_LIVE_LEAP < due)
     follow (self, due);
-  else if (at < due)
-    feed_silence (self, gst_moshi_time_to_ticks (due - at));
+  else if (at < due) {
+    /* Whenever the output's task wakes: the packets keep their grid. */
+    ticks = gst_moshi_time_to_ticks (due - at);
+    if (ticks >= FILL_STEP)
+      feed_silence (self, ticks - ticks % FILL_STEP);
+  }
 }
 
 /**

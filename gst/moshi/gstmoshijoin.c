@@ -151,6 +151,8 @@ gst_moshi_join_settle_locked (GstMoshiTalk * self)
   self->join.old = 0;
   self->received = MAX (self->received, self->join.old_end);
   release_held_locked (self);
+  if (self->schedule)
+    gst_moshi_schedule_expect_locked (self->schedule);
 }
 
 /**
@@ -278,6 +280,8 @@ begin_locked (GstMoshiTalk * self, guint index, guint64 most)
 
   item->index = index;
   item->start = self->join.old ? self->join.old_end : self->received;
+  if (self->schedule && self->join.old == 0)
+    gst_moshi_schedule_expect_locked (self->schedule);
   if (self->join.old)
     g_queue_push_tail (&self->join.held, item);
   else

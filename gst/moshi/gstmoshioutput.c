@@ -17,6 +17,7 @@
 #include "gstmoshierror.h"
 #include "gstmoshiformat.h"
 #include "gstmoshischedule.h"
+#include "gstmoshivoice.h"
 
 GST_DEBUG_CATEGORY_STATIC (moshioutput_debug);
 #define GST_CAT_DEFAULT moshioutput_debug
@@ -33,6 +34,9 @@ struct _GstMoshiOutput
 
   /* Pushing task only */
   GstMoshiFormat format;
+  GstMoshiVoice voice;          /* live raw output */
+  guint generation;             /* of the schedule, the voice's */
+  guint64 dropped;              /* live: ticks, not told of yet */
   gboolean started;             /* stream-start is out */
   gboolean segment_sent;
   guint64 answered;             /* input ticks: where the next answer stands */
@@ -59,6 +63,7 @@ gst_moshi_output_new (GstElement * element, GstPad * pad)
   self->pad = pad;
   self->words = gst_moshi_words_new (element, pad);
   gst_moshi_schedule_init (&self->schedule, element, self->words);
+  gst_moshi_voice_init (&self->voice, &self->format);
   return self;
 }
 
@@ -71,6 +76,7 @@ gst_moshi_output_free (GstMoshiOutput * self)
 {
   gst_moshi_output_set_talk (self, NULL);
   gst_clear_buffer (&self->pending);
+  gst_moshi_voice_clear (&self->voice);
   gst_moshi_format_clear (&self->format);
   gst_moshi_words_free (self->words);
   gst_moshi_schedule_clear (&self->schedule);
@@ -119,6 +125,7 @@ gst_moshi_output_start (GstMoshiOutput * self,
 {
   gst_clear_buffer (&self->pending);
   gst_moshi_format_clear (&self->format);
+  gst_moshi_voice_reset (&self->voice);
   gst_moshi_words_start (self->words, settings->text_unit);
   self->started = self->segment_sent = FALSE;
   self->discont = TRUE;
@@ -298,15 +305,33 @@ push_segment (GstMoshiOutput * self)
   g_mutex_unlock (&self->talk->lock);
 }
 
+/* What is rendered goes out as it is, before anything changes. */
+static gboolean
+must_negotiate (GstMoshiOutput * self)
+{
+  gboolean waits;
+
+  if (self->schedule.unit == 0) {
+    gst_pad_check_reconfigure (self->pad);
+    return TRUE;
+  }
+  if (!gst_pad_needs_reconfigure (self->pad))
+    return FALSE;
+  g_mutex_lock (&self->talk->lock);
+  waits = self->schedule.decoded > 0;
+  self->schedule.changing = waits;
+  g_mutex_unlock (&self->talk->lock);
+  return !waits && self->pending == NULL
+      && gst_pad_check_reconfigure (self->pad);
+}
+
 /* Sends what has to stand before the next buffer. */
 static GstFlowReturn
 prepare (GstMoshiOutput * self)
 {
   if (!self->started)
     push_stream_start (self);
-  /* What is rendered goes out as it is, before anything changes. */
-  if (self->pending == NULL && (gst_pad_check_reconfigure (self->pad)
-          || self->schedule.unit == 0) && !negotiate (self)) {
+  if (must_negotiate (self) && !negotiate (self)) {
     gst_pad_mark_reconfigure (self->pad);
     if (GST_PAD_IS_FLUSHING (self->pad))
       return GST_FLOW_FLUSHING;
@@ -457,14 +482,143 @@ push_pending (GstMoshiOutput * self, guint64 ticks)
   return push_buffer (self, buffer, position, ticks);
 }
 
-/* Live: the playout has moved the position past the packet. */
-static GstFlowReturn
-push_live_packet (GstMoshiOutput * self, const GstMoshiItem * item)
+/* Live: the step is taken, and the position moves on. */
+static void
+step_done (GstMoshiOutput * self, const GstMoshiStep * step, guint taken,
+    guint made)
 {
-  guint64 position = get_position (self) - item->duration;
+  g_mutex_lock (&self->talk->lock);
+  gst_moshi_schedule_done_locked (&self->schedule, step, taken, made);
+  g_mutex_unlock (&self->talk->lock);
+}
 
-  return push_buffer (self, render (self, item, position), position,
-      item->duration);
+/* Live: where what comes next will be heard, but for what is cut before it */
+static guint64
+get_end_position (GstMoshiOutput * self)
+{
+  guint64 position;
+
+  g_mutex_lock (&self->talk->lock);
+  position = gst_moshi_schedule_get_position_locked (&self->schedule)
+      + self->schedule.decoded;
+  g_mutex_unlock (&self->talk->lock);
+  return position;
+}
+
+/* Live, Opus: packets are pushed as they are. */
+static GstFlowReturn
+push_live_packet (GstMoshiOutput * self, const GstMoshiStep * step)
+{
+  const GstMoshiStep played = { GST_MOSHI_STEP_PLAY, step->item, 0, 0,
+    step->generation
+  };
+  guint64 position = get_position (self);
+  GstBuffer *buffer = render (self, step->item, position);
+
+  step_done (self, &played, step->item->duration, step->item->duration);
+  return push_buffer (self, buffer, position, step->item->duration);
+}
+
+/* Tells the playout what is loud of what was decoded last. */
+static void
+describe_locked (GstMoshiOutput * self, guint64 from, guint duration)
+{
+  guint at, part;
+
+  for (at = 0; at < duration; at += part) {
+    part = MIN (duration - at, GST_MOSHI_MS_TO_TICKS (10));
+    moshi_playout_describe (self->schedule.playout, part,
+        gst_moshi_voice_judge (&self->voice, from + at, part));
+  }
+}
+
+/* Live, raw: decodes a packet, to be played later */
+static GstFlowReturn
+decode_live_packet (GstMoshiOutput * self, const GstMoshiStep * step)
+{
+  guint64 from = gst_moshi_voice_get_queued (&self->voice);
+  g_autoptr (GstBuffer) buffer =
+      render (self, step->item, get_end_position (self));
+
+  gst_moshi_voice_add (&self->voice, buffer);
+  g_mutex_lock (&self->talk->lock);
+  if (gst_moshi_schedule_decoded_locked (&self->schedule, step,
+          step->item->duration))
+    describe_locked (self, from, step->item->duration);
+  g_mutex_unlock (&self->talk->lock);
+  return GST_FLOW_OK;
+}
+
+static GstFlowReturn
+play_live (GstMoshiOutput * self, const GstMoshiStep * step)
+{
+  guint64 position = get_position (self);
+  guint taken, made;
+  GstBuffer *buffer = gst_moshi_voice_play (&self->voice, (guint) step->ticks,
+      step->pace, &taken, &made);
+
+  step_done (self, step, taken, made);
+  return push_buffer (self, buffer, position, made);
+}
+
+static GstFlowReturn
+conceal (GstMoshiOutput * self, const GstMoshiStep * step)
+{
+  guint64 position = get_position (self), made = step->ticks;
+  GstBuffer *buffer = self->format.opus ?
+      gst_moshi_format_silence (&self->format, step->ticks, &made) :
+      gst_moshi_voice_conceal (&self->voice, (guint) step->ticks);
+
+  step_done (self, step, 0, (guint) made);
+  return push_buffer (self, buffer, position, made);
+}
+
+/* Live: what did not fit under the cap on delay. Told once for each pause. */
+static void
+warn_of_drop (GstMoshiOutput * self, guint64 ticks)
+{
+  g_autoptr (GError) error = g_error_new (MOSHI_ERROR, MOSHI_ERROR_LOST,
+      "Too much came at once, after too long a wait: %.2f s of what Moshi said "
+      "are left out.", gst_moshi_ticks_to_time (ticks) / (gdouble) GST_SECOND);
+
+  gst_moshi_warning_post (self->element, error, NULL);
+}
+
+/* Live: audio that is not to be played */
+static GstFlowReturn
+skip (GstMoshiOutput * self, const GstMoshiStep * step)
+{
+  if (step->item == NULL)
+    gst_moshi_voice_skip (&self->voice, (guint) step->ticks);
+  if (step->kind == GST_MOSHI_STEP_DROP)
+    self->dropped += step->ticks;
+  step_done (self, step, (guint) step->ticks, 0);
+  return GST_FLOW_OK;
+}
+
+/* Live, Opus: tells the playout whether there is speech in a packet. */
+static GstFlowReturn
+listen (GstMoshiOutput * self, const GstMoshiStep * step)
+{
+  gboolean loud = gst_moshi_voice_listen (&self->voice, step->item->bytes,
+      step->item->duration);
+
+  g_mutex_lock (&self->talk->lock);
+  gst_moshi_schedule_listened_locked (&self->schedule, step, loud);
+  g_mutex_unlock (&self->talk->lock);
+  return GST_FLOW_OK;
+}
+
+static GstFlowReturn
+push_live_silence (GstMoshiOutput * self, const GstMoshiStep * step)
+{
+  guint64 position = get_position (self), made;
+  GstBuffer *buffer = self->format.opus ?
+      gst_moshi_format_silence (&self->format, step->ticks, &made) :
+      gst_moshi_voice_silence (&self->voice, step->ticks, &made);
+
+  step_done (self, step, 0, (guint) made);
+  return push_buffer (self, buffer, position, made);
 }
 
 /* --- the steps ----------------------------------------------------------- */
@@ -486,7 +640,7 @@ take_session (GstMoshiOutput * self, const GstMoshiItem * item)
   self->answered = item->start;
   gst_moshi_format_reset (&self->format);
   if (self->talk->live) {
-    gst_moshi_words_finish (self->words, get_position (self));
+    gst_moshi_words_finish (self->words, get_end_position (self));
     gst_moshi_words_set_session (self->words, item->index);
   }
 }
@@ -495,19 +649,24 @@ take_session (GstMoshiOutput * self, const GstMoshiItem * item)
 static void
 take_text (GstMoshiOutput * self, const GstMoshiItem * item)
 {
-  if (self->talk->live)
-    gst_moshi_words_push (self->words, item->bytes, item->color,
-        get_position (self));
+  if (!self->talk->live)
+    return;
+  gst_moshi_voice_add_words (&self->voice);
+  gst_moshi_words_push (self->words, item->bytes, item->color,
+      get_end_position (self));
 }
 
 static GstFlowReturn
-take_item (GstMoshiOutput * self, const GstMoshiItem * item)
+take_item (GstMoshiOutput * self, const GstMoshiStep * step)
 {
+  const GstMoshiItem *item = step->item;
+
   switch (item->kind) {
     case GST_MOSHI_ITEM_PACKET:
     case GST_MOSHI_ITEM_SILENCE:
       if (self->talk->live)
-        return push_live_packet (self, item);
+        return self->format.opus ? push_live_packet (self, step) :
+            decode_live_packet (self, step);
       return take_batch_packet (self, item);
     case GST_MOSHI_ITEM_TEXT:
       take_text (self, item);
@@ -555,30 +714,6 @@ give_up (GstMoshiOutput * self, guint64 ticks)
   return fill (self, ticks);
 }
 
-/* Live the playout has moved the position past the silence. */
-static GstFlowReturn
-push_planned_silence (GstMoshiOutput * self, guint64 ticks)
-{
-  guint64 position = get_position (self);
-
-  if (self->talk->live) {
-    position -= ticks;
-    g_mutex_lock (&self->talk->lock);
-    self->talk->output_filled += ticks;
-    g_mutex_unlock (&self->talk->lock);
-  }
-  return push_silence (self, position, ticks);
-}
-
-static GstFlowReturn
-drop_packet (GstMoshiOutput * self, const GstMoshiItem * item)
-{
-  g_mutex_lock (&self->talk->lock);
-  self->talk->output_dropped += item->duration;
-  g_mutex_unlock (&self->talk->lock);
-  return GST_FLOW_OK;
-}
-
 /* The last answer is out: close politely, and end the streams. */
 static GstFlowReturn
 finish (GstMoshiOutput * self)
@@ -613,6 +748,8 @@ pushes (const GstMoshiStep * step)
 {
   return step->kind == GST_MOSHI_STEP_SILENCE
       || step->kind == GST_MOSHI_STEP_FILL
+      || step->kind == GST_MOSHI_STEP_PLAY
+      || step->kind == GST_MOSHI_STEP_CONCEAL
       || step->kind == GST_MOSHI_STEP_GIVE_UP
       || step->kind == GST_MOSHI_STEP_PENDING
       || (step->kind == GST_MOSHI_STEP_ITEM && (step->item->duration > 0
@@ -625,6 +762,12 @@ take_step (GstMoshiOutput * self, const GstMoshiStep * step)
   const gboolean format_known = self->schedule.unit != 0;
   GstFlowReturn ret = GST_FLOW_OK;
 
+  if (self->dropped > 0 && step->kind != GST_MOSHI_STEP_DROP
+      && step->kind != GST_MOSHI_STEP_ITEM
+      && step->kind != GST_MOSHI_STEP_LISTEN) {
+    warn_of_drop (self, self->dropped);
+    self->dropped = 0;
+  }
   if (pushes (step))
     ret = prepare (self);
   if (ret != GST_FLOW_OK)
@@ -641,13 +784,22 @@ take_step (GstMoshiOutput * self, const GstMoshiStep * step)
       self->segment_sent = FALSE;
       break;
     case GST_MOSHI_STEP_ITEM:
-      return take_item (self, step->item);
+      return take_item (self, step);
+    case GST_MOSHI_STEP_LISTEN:
+      return listen (self, step);
+    case GST_MOSHI_STEP_PLAY:
+      return step->item ? push_live_packet (self, step) :
+          play_live (self, step);
+    case GST_MOSHI_STEP_CONCEAL:
+      return conceal (self, step);
+    case GST_MOSHI_STEP_TRIM:
     case GST_MOSHI_STEP_DROP:
-      return drop_packet (self, step->item);
+      return skip (self, step);
     case GST_MOSHI_STEP_PENDING:
       return push_pending (self, step->ticks);
     case GST_MOSHI_STEP_SILENCE:
-      return push_planned_silence (self, step->ticks);
+      return self->talk->live ? push_live_silence (self, step) :
+          push_silence (self, get_position (self), step->ticks);
     case GST_MOSHI_STEP_FILL:
       return fill (self, step->ticks);
     case GST_MOSHI_STEP_GIVE_UP:
@@ -726,6 +878,11 @@ push_next (gpointer user_data)
     gst_moshi_schedule_sleep_locked (&self->schedule, step.until);
   g_mutex_unlock (&self->talk->lock);
 
+  if (step.generation != self->generation) {
+    /* What was decoded is not to be played. */
+    self->generation = step.generation;
+    gst_moshi_voice_reset (&self->voice);
+  }
   ret = take_step (self, &step);
   gst_moshi_item_free (step.item);
   if (ret != GST_FLOW_OK)

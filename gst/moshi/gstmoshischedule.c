@@ -13,6 +13,8 @@
 
 #include "gstmoshischedule.h"
 
+#include <string.h>
+
 /**
  * gst_moshi_schedule_init:
  * @self: memory for a schedule
@@ -72,6 +74,11 @@ gst_moshi_schedule_restart_locked (GstMoshiSchedule * self)
   self->base = 0;
   self->pending = self->pending_silence = 0;
   self->started = self->end_now = self->eos = FALSE;
+  self->changing = FALSE;
+  if (self->talk)
+    self->talk->queued -= MIN (self->talk->queued, self->decoded);
+  self->decoded = 0;
+  self->generation++;
   moshi_playout_forget (self->playout);
 }
 
@@ -180,6 +187,108 @@ gst_moshi_schedule_hear_locked (GstMoshiSchedule * self,
   }
   if (item && item->kind == GST_MOSHI_ITEM_SESSION)
     self->heard = item->start;
+}
+
+/**
+ * gst_moshi_schedule_expect_locked:
+ * @self: a schedule
+ *
+ * Network thread: a session is ready, and will answer.
+ */
+void
+gst_moshi_schedule_expect_locked (GstMoshiSchedule * self)
+{
+  if (self->started)
+    moshi_playout_expect (self->playout, get_now_locked (self));
+}
+
+/**
+ * gst_moshi_schedule_drop_locked:
+ * @self: a schedule
+ *
+ * Any thread, live: nothing of what has come so far is to be played.
+ */
+void
+gst_moshi_schedule_drop_locked (GstMoshiSchedule * self)
+{
+  self->talk->queued = self->decoded = 0;
+  self->generation++;
+  moshi_playout_forget (self->playout);
+}
+
+/**
+ * gst_moshi_schedule_decoded_locked:
+ * @self: a schedule
+ * @step: an ITEM
+ * @duration: of what was decoded
+ *
+ * Pushing task, live.
+ *
+ * Returns: %FALSE if it was dropped meanwhile
+ */
+gboolean
+gst_moshi_schedule_decoded_locked (GstMoshiSchedule * self,
+    const GstMoshiStep * step, guint duration)
+{
+  if (step->generation != self->generation)
+    return FALSE;
+  self->decoded += duration;
+  return TRUE;
+}
+
+static MoshiPlayoutStep
+get_playout_step (GstMoshiStepKind kind)
+{
+  switch (kind) {
+    case GST_MOSHI_STEP_TRIM:
+      return MOSHI_PLAYOUT_TRIM;
+    case GST_MOSHI_STEP_DROP:
+      return MOSHI_PLAYOUT_DROP;
+    case GST_MOSHI_STEP_CONCEAL:
+      return MOSHI_PLAYOUT_CONCEAL;
+    case GST_MOSHI_STEP_SILENCE:
+      return MOSHI_PLAYOUT_SILENCE;
+    default:
+      return MOSHI_PLAYOUT_PLAY;
+  }
+}
+
+/**
+ * gst_moshi_schedule_listened_locked:
+ * @self: a schedule
+ * @step: a LISTEN
+ * @loud: whether there is speech in its packet
+ *
+ * Pushing task, live.
+ */
+void
+gst_moshi_schedule_listened_locked (GstMoshiSchedule * self,
+    const GstMoshiStep * step, gboolean loud)
+{
+  if (step->generation == self->generation)
+    moshi_playout_describe (self->playout, step->item->duration, loud);
+}
+
+/**
+ * gst_moshi_schedule_done_locked:
+ * @self: a schedule
+ * @step: what was done, live
+ * @taken: ticks that are gone from the queue
+ * @made: ticks that were pushed
+ */
+void
+gst_moshi_schedule_done_locked (GstMoshiSchedule * self,
+    const GstMoshiStep * step, guint taken, guint made)
+{
+  const MoshiPlayoutStep done = get_playout_step (step->kind);
+
+  moshi_playout_count (&self->talk->playout, done, taken, made);
+  if (step->generation != self->generation)
+    taken = 0;
+  if (step->item == NULL)
+    self->decoded -= MIN (self->decoded, taken);
+  self->talk->queued -= MIN (self->talk->queued, taken);
+  moshi_playout_done (self->playout, done, taken, made);
 }
 
 static void
@@ -376,12 +485,112 @@ start_live_locked (GstMoshiSchedule * self)
     moshi_playout_arrive (self->playout, self->talk->queued, now);
 }
 
+/* Live: the item stays in the talk's count until it is played. */
+static void
+take_live_item_locked (GstMoshiSchedule * self, GstMoshiStep * step)
+{
+  step->item = g_queue_pop_head (&self->talk->items);
+  step->ticks = step->item->duration;
+}
+
+static GstMoshiStepKind
+get_kind (MoshiPlayoutStep step)
+{
+  switch (step) {
+    case MOSHI_PLAYOUT_PLAY:
+      return GST_MOSHI_STEP_PLAY;
+    case MOSHI_PLAYOUT_TRIM:
+      return GST_MOSHI_STEP_TRIM;
+    case MOSHI_PLAYOUT_DROP:
+      return GST_MOSHI_STEP_DROP;
+    case MOSHI_PLAYOUT_CONCEAL:
+      return GST_MOSHI_STEP_CONCEAL;
+    default:
+      return GST_MOSHI_STEP_SILENCE;
+  }
+}
+
+/* Live: whether the playout has to know more of what is queued */
+static gboolean
+must_decode_locked (GstMoshiSchedule * self, const GstMoshiItem * head,
+    gint64 now)
+{
+  if (head == NULL || self->whole_packets)
+    return FALSE;
+  return self->decoded == 0 || (!self->changing
+      && self->decoded < moshi_playout_get_horizon (self->playout, 0, now));
+}
+
+/* Live: the first packet that the playout has to know more of, or NULL. It is
+ * looked at with the lock released, and may be dropped meanwhile. */
+static GstMoshiItem *
+find_unheard_locked (GstMoshiSchedule * self, const GstMoshiItem * head,
+    gint64 now)
+{
+  guint64 described = moshi_playout_get_described (self->playout), at = 0;
+  guint64 wanted = moshi_playout_get_horizon (self->playout, head->duration,
+      now);
+  GList *link = self->talk->items.head;
+
+  for (; link && at < wanted; link = link->next) {
+    const GstMoshiItem *item = link->data;
+
+    if (item->duration > 0 && at >= described)
+      return gst_moshi_item_copy (item);
+    at += item->duration;
+  }
+  return NULL;
+}
+
+/* Live: has what was decided done. */
+static void
+set_decision_locked (GstMoshiSchedule * self, gboolean whole,
+    const MoshiPlayoutDecision * decision, GstMoshiStep * step)
+{
+  step->kind = get_kind (decision->step);
+  step->ticks = decision->duration;
+  /* Nothing follows the last answer that it would have to hurry for. */
+  step->pace = self->talk->input_eos ? 0 : decision->pace;
+  if (step->kind == GST_MOSHI_STEP_SILENCE
+      || step->kind == GST_MOSHI_STEP_CONCEAL)
+    return;
+  if (whole)
+    take_live_item_locked (self, step);
+  else
+    step->ticks = MIN (step->ticks, self->decoded);
+}
+
+/* Live: @head is audio, or there is nothing. What is decoded before Opus is
+ * wanted goes first. */
+static void
+choose_playout_locked (GstMoshiSchedule * self, GstMoshiItem * head,
+    GstMoshiStep * step)
+{
+  const gboolean whole = self->whole_packets && self->decoded == 0;
+  gint64 now = get_now_locked (self);
+  MoshiPlayoutDecision decision;
+
+  moshi_playout_decide (self->playout, whole && head ? head->duration : 0,
+      now, &decision);
+  if (decision.step == MOSHI_PLAYOUT_WAIT) {
+    step->kind = GST_MOSHI_STEP_SLEEP;
+    step->until = gst_moshi_ticks_to_time (decision.until);
+  } else if (must_decode_locked (self, head, now)) {
+    step->kind = GST_MOSHI_STEP_ITEM;
+    take_live_item_locked (self, step);
+  } else if (whole && head
+      && (step->item = find_unheard_locked (self, head, now))) {
+    step->kind = GST_MOSHI_STEP_LISTEN;
+  } else {
+    set_decision_locked (self, whole, &decision, step);
+  }
+}
+
 static void
 choose_live_locked (GstMoshiSchedule * self, GstMoshiStep * step)
 {
   GstMoshiTalk *talk = self->talk;
   GstMoshiItem *head = g_queue_peek_head (&talk->items);
-  MoshiPlayoutDecision decision;
 
   if (!self->playing) {
     step->kind = GST_MOSHI_STEP_NONE;
@@ -401,23 +610,7 @@ choose_live_locked (GstMoshiSchedule * self, GstMoshiStep * step)
     return;
   }
 
-  moshi_playout_decide (self->playout, head ? head->duration : 0,
-      get_now_locked (self), &decision);
-  switch (decision.step) {
-    case MOSHI_PLAYOUT_PLAY:
-      take_item_locked (self, GST_MOSHI_STEP_ITEM, step);
-      break;
-    case MOSHI_PLAYOUT_DROP:
-      take_item_locked (self, GST_MOSHI_STEP_DROP, step);
-      break;
-    case MOSHI_PLAYOUT_SILENCE:
-      set_ticks (step, GST_MOSHI_STEP_SILENCE, decision.duration);
-      break;
-    case MOSHI_PLAYOUT_WAIT:
-      step->kind = GST_MOSHI_STEP_SLEEP;
-      step->until = gst_moshi_ticks_to_time (decision.until);
-      break;
-  }
+  choose_playout_locked (self, head, step);
 }
 
 /* A live output that is PAUSED has no deadline: nothing is due. */
@@ -445,8 +638,9 @@ gst_moshi_schedule_choose_locked (GstMoshiSchedule * self, GstMoshiStep * step)
 {
   GstMoshiTalk *talk = self->talk;
 
+  memset (step, 0, sizeof (GstMoshiStep));
   step->kind = GST_MOSHI_STEP_NONE;
-  step->item = NULL;
+  step->generation = self->generation;
   while (step->kind == GST_MOSHI_STEP_NONE) {
     if (talk->output_flushing || self->eos) {
       step->kind = GST_MOSHI_STEP_STOP;

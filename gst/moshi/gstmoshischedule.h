@@ -21,7 +21,11 @@ typedef enum
   GST_MOSHI_STEP_SEGMENT,       /* batch: another segment was adopted */
   GST_MOSHI_STEP_PLAYING,       /* live: output begins */
   GST_MOSHI_STEP_ITEM,          /* an item was taken out of the queue */
-  GST_MOSHI_STEP_DROP,          /* likewise, but it is not to be played */
+  GST_MOSHI_STEP_LISTEN,        /* live: tell whether there is speech in it */
+  GST_MOSHI_STEP_PLAY,          /* live: push audio that is decoded */
+  GST_MOSHI_STEP_CONCEAL,       /* live: carry speech on */
+  GST_MOSHI_STEP_TRIM,          /* live: take silence out of what is decoded */
+  GST_MOSHI_STEP_DROP,          /* live: likewise, speech */
   GST_MOSHI_STEP_PENDING,       /* some of what is rendered can be pushed */
   GST_MOSHI_STEP_SILENCE,       /* push silence, as planned */
   GST_MOSHI_STEP_FILL,          /* push silence, where answers should be */
@@ -33,8 +37,11 @@ typedef enum
 /**
  * GstMoshiStep:
  * @kind: what to do
- * @item: (transfer full) (nullable): with ITEM and DROP
- * @ticks: with PENDING, SILENCE, FILL, GIVE_UP: how much
+ * @item: (transfer full) (nullable): with ITEM, and with PLAY, TRIM and DROP of
+ *     whole packets; with LISTEN a copy
+ * @ticks: with all but ITEM: how much
+ * @pace: with PLAY: as in #MoshiPlayoutDecision
+ * @generation: of the schedule when it was chosen
  * @until: with SLEEP: running time
  */
 typedef struct
@@ -42,6 +49,8 @@ typedef struct
   GstMoshiStepKind kind;
   GstMoshiItem *item;
   guint64 ticks;
+  gint pace;
+  guint generation;
   GstClockTime until;
 } GstMoshiStep;
 
@@ -71,6 +80,9 @@ struct _GstMoshiSchedule
   guint64 heard;                /* input position up to which answers are here */
 
   MoshiPlayout *playout;        /* live */
+  guint64 decoded;              /* live: ticks of the talk's queue, out of items */
+  gboolean changing;            /* live: decode no more, the caps will change */
+  guint generation;             /* live: counts when what is queued was dropped */
   gboolean playing;             /* the clock runs */
   gboolean started;             /* live: output has begun */
   GstClockID clock_id;          /* live: what the task sleeps on */
@@ -97,6 +109,14 @@ void gst_moshi_schedule_arrived_locked (GstMoshiSchedule * self,
     guint duration);
 void gst_moshi_schedule_hear_locked (GstMoshiSchedule * self,
     const GstMoshiItem * item);
+void gst_moshi_schedule_expect_locked (GstMoshiSchedule * self);
+void gst_moshi_schedule_drop_locked (GstMoshiSchedule * self);
+gboolean gst_moshi_schedule_decoded_locked (GstMoshiSchedule * self,
+    const GstMoshiStep * step, guint duration);
+void gst_moshi_schedule_listened_locked (GstMoshiSchedule * self,
+    const GstMoshiStep * step, gboolean loud);
+void gst_moshi_schedule_done_locked (GstMoshiSchedule * self,
+    const GstMoshiStep * step, guint taken, guint made);
 void gst_moshi_schedule_choose_locked (GstMoshiSchedule * self,
     GstMoshiStep * step);
 void gst_moshi_schedule_sleep_locked (GstMoshiSchedule * self,

@@ -91,10 +91,10 @@ add_output_locked (GstStructure * stats, GstMoshiTalk * talk)
   set_time (stats, "in-flight",
       talk->sent > talk->received ? talk->sent - talk->received : 0);
   set_time (stats, "queued", talk->queued);
-  set_time (stats, "concealed", 0);
-  set_time (stats, "trimmed", 0);
-  set_time (stats, "dropped", talk->output_dropped);
-  set_time (stats, "filled", talk->output_filled);
+  set_time (stats, "concealed", talk->playout.concealed);
+  set_time (stats, "trimmed", talk->playout.trimmed);
+  set_time (stats, "dropped", talk->output_dropped + talk->playout.dropped);
+  set_time (stats, "filled", talk->output_filled + talk->playout.filled);
   gst_structure_set (stats,
       "lag", G_TYPE_UINT64, get_lag_locked (talk),
       "words", G_TYPE_UINT, talk->words ?

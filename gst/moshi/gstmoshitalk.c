@@ -113,6 +113,22 @@ gst_moshi_talk_unref (GstMoshiTalk * self)
 }
 
 /**
+ * gst_moshi_item_copy:
+ * @item: an item
+ *
+ * Returns: (transfer full): another of the same bytes
+ */
+GstMoshiItem *
+gst_moshi_item_copy (const GstMoshiItem * item)
+{
+  GstMoshiItem *copy = g_memdup2 (item, sizeof (GstMoshiItem));
+
+  if (copy->bytes)
+    g_bytes_ref (copy->bytes);
+  return copy;
+}
+
+/**
  * gst_moshi_item_free:
  * @item: (transfer full) (nullable)
  */
@@ -171,6 +187,7 @@ gst_moshi_talk_reset_output (GstMoshiTalk * self)
   self->output_done = FALSE;
   self->items_dropped = 0;
   self->output_dropped = self->output_filled = 0;
+  memset (&self->playout, 0, sizeof (MoshiPlayoutCounters));
   self->flow = GST_FLOW_OK;
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
@@ -452,8 +469,9 @@ drop_output_locked (GstMoshiTalk * self)
   self->output_dropped += self->queued;
   remove_items_locked (self, GST_MOSHI_ITEM_TEXT);
   remove_items_locked (self, GST_MOSHI_ITEM_PACKET);
+  remove_items_locked (self, GST_MOSHI_ITEM_SILENCE);
   if (self->schedule)
-    moshi_playout_forget (self->schedule->playout);
+    gst_moshi_schedule_drop_locked (self->schedule);
 }
 
 /**

@@ -4,6 +4,7 @@
 #include <gst/gst.h>
 
 #include "gstmoshimeter.h"
+#include "protocol/moshiplayout.h"
 #include "session/moshisession.h"
 #include "session/moshisessions.h"
 
@@ -222,6 +223,7 @@ typedef struct
   guint64 items_dropped;
   guint64 output_dropped;       /* ticks that came and were not played */
   guint64 output_filled;        /* ticks of silence where no audio was */
+  MoshiPlayoutCounters playout; /* live: what it did, beside these two */
   GstMoshiMeter meter;
   gint64 last_answer;           /* monotonic µs of the last packet */
 } GstMoshiTalk;
@@ -266,6 +268,7 @@ GstFlowReturn gst_moshi_talk_send (GstMoshiTalk * self, GstElement * element,
 gboolean gst_moshi_talk_wait_room (GstMoshiTalk * self, gboolean * waited);
 gboolean gst_moshi_talk_close (GstMoshiTalk * self);
 
+GstMoshiItem *gst_moshi_item_copy (const GstMoshiItem * item);
 void gst_moshi_item_free (GstMoshiItem * item);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstMoshiTalk, gst_moshi_talk_unref)

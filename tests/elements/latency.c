@@ -252,7 +252,12 @@ test_promise (gconstpointer data)
   assert_latency (self, deadline.promise);
   assert_pipeline_latency (self, deadline.promise);
   speak (self, 100);
-  assert_whole (self, &config);
+  /* What comes before the first of the output is due is late by that, and made
+   * up for by playing it faster. */
+  if (deadline.promise > MS (100))
+    assert_nothing_lost (self);
+  else
+    assert_whole (self, &config);
   g_assert_cmpuint (deadline.n, >, 20);
   harness_free (self);
 }
@@ -364,13 +369,14 @@ test_other_branch (void)
 /* --- changes ------------------------------------------------------------- */
 
 /* Up: the sinks will play everything that much later, and the output leaves so
- * much later; down: it leaves at once what the sinks will want at once. Neither
- * way is there a hole in the answer, or a part of it missing. */
+ * much later; down: what the sinks will leave out is silence, and goes out at
+ * once. Neither way is a part of the answer missing. */
 static void
 test_change (void)
 {
   static const guint latencies[] = { 400, 90, 30, 200 };
   MoshiStandinConfig config;
+  guint latency = 60;
   Harness *self;
   guint i;
 
@@ -380,11 +386,17 @@ test_change (void)
   start (self);
   speak (self, 50);
   for (i = 0; i < G_N_ELEMENTS (latencies); i++) {
-    set_latency (self, latencies[i]);
-    assert_latency (self, MS (35 + latencies[i]));
-    assert_pipeline_latency (self, MS (35 + latencies[i]));
+    const guint less = latency - MIN (latencies[i], latency);
+    guint64 filled = harness_get_stat (self, "filled");
+
+    latency = latencies[i];
+    set_latency (self, latency);
+    assert_latency (self, MS (35 + latency));
+    assert_pipeline_latency (self, MS (35 + latency));
     speak (self, 50);
-    assert_whole (self, &config);
+    assert_nothing_lost (self);
+    g_assert_cmpuint (harness_get_stat (self, "filled"), <=,
+        filled + MS (less + 20));
   }
   harness_free (self);
 }
@@ -409,7 +421,7 @@ test_upstream_changes (void)
   g_assert_true (gst_bin_recalculate_latency (GST_BIN (self->pipeline)));
   assert_latency (self, MS (300 + 60));
   speak (self, 50);
-  assert_whole (self, &config);
+  assert_nothing_lost (self);
   g_assert_cmpuint (harness_get_stat (self, "filled"), ==, filled);
 
   set_upstream_latency (self, MS (20));
@@ -417,7 +429,7 @@ test_upstream_changes (void)
   assert_latency (self, MS (20 + 60));
   speak (self, 50);
   assert_nothing_lost (self);
-  g_assert_cmpuint (harness_get_stat (self, "filled"), <=, filled + MS (280));
+  g_assert_cmpuint (harness_get_stat (self, "filled"), <=, filled + MS (300));
   harness_free (self);
 }
 

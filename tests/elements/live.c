@@ -143,8 +143,10 @@ test_five_minutes (void)
   speak (self, 15000);
   g_assert_cmpuint (assert_contiguous (self, MS (60)), >=, 299 * 24000);
   assert_gaps_silent (self->out);
-  g_assert_cmpuint (harness_count_messages (self, GST_MESSAGE_ERROR
-          | GST_MESSAGE_WARNING, NULL), ==, 0);
+  /* The clock runs faster than the server: that something was dropped is told,
+   * but nothing is an error. */
+  g_assert_cmpuint (harness_count_messages (self, GST_MESSAGE_ERROR, NULL), ==,
+      0);
   harness_free (self);
 }
 
@@ -251,29 +253,37 @@ test_never_blocks (gconstpointer data)
   harness_free (self);
 }
 
-/* The answers with the silence between them left out: all of the sweep, in
- * order, once. */
-static void
-assert_nothing_lost (Harness * self, const MoshiStandinConfig * config)
+#define WINDOW 1200
+
+/* From the first answer on the sweep goes on where it was, faster by a twentieth
+ * at most and a period: nothing is left out, though it may be played slower and
+ * there may be holes. Returns: how much of it was found, in samples */
+static guint
+follow_sweep (Harness * self, guint first, const MoshiStandinConfig * config)
 {
-  g_autoptr (GByteArray) said = g_byte_array_new ();
-  g_autofree gint16 *expected = NULL;
-  guint i;
+  const gint16 *samples = (const gint16 *) self->out->data->data;
+  gsize i = harness_track_buffer (self->out, first)->offset / 2;
+  gsize n = self->out->data->len / 2;
+  gint64 found = 0, elapsed = 0;
+  guint followed = 0;
 
-  for (i = 0; i < self->out->buffers->len; i++) {
-    const HarnessBuffer *buffer = harness_track_buffer (self->out, i);
+  for (; i + WINDOW <= n; i += WINDOW) {
+    gdouble score;
+    gint64 at = moshi_standin_sweep_locate (samples + i, WINDOW, 24000, 1,
+        config->seed, found, found + elapsed + elapsed / 20 + 600, &score);
 
-    if (!is_gap (buffer))
-      g_byte_array_append (said, self->out->data->data + buffer->offset,
-          buffer->size);
+    if (score > 0.9) {
+      followed += WINDOW;
+      found = at;
+      elapsed = 0;
+    }
+    elapsed += WINDOW;
   }
-  expected = moshi_standin_sweep_expected (config->flavour, config->bitrate,
-      24000, 1, said->len / 2, config->seed);
-  g_assert_cmpmem (said->data, said->len, expected, said->len);
+  return followed;
 }
 
-/* The server holds ten frames back and then gives them at once: silence in
- * between, and nothing is lost. */
+/* The server holds ten frames back and then gives them at once: speech that
+ * fades, silence, and nothing is lost. */
 static void
 test_stall (void)
 {
@@ -297,7 +307,9 @@ test_stall (void)
     gaps += is_gap (harness_track_buffer (self->out, i));
   g_assert_cmpuint (gaps, >, 10);
   g_assert_cmpuint (harness_get_stat (self, "dropped"), ==, 0);
-  assert_nothing_lost (self, &config);
+  g_assert_cmpuint (harness_get_stat (self, "concealed"), >, 0);
+  g_assert_cmpuint (harness_get_stat (self, "trimmed"), ==, 0);
+  g_assert_cmpuint (follow_sweep (self, first, &config), >=, 30 * 1920);
   harness_free (self);
 }
 
@@ -737,8 +749,9 @@ test_restart (void)
   g_assert_cmpuint (stats.second_bos, ==, 0);
   g_assert_cmpuint (harness_get_stat (self, "sessions"), ==, 4);
   g_assert_cmpuint (harness_get_stat (self, "reconnects"), ==, 0);
-  g_assert_cmpuint (harness_count_messages (self, GST_MESSAGE_ERROR
-          | GST_MESSAGE_WARNING, NULL), ==, 0);
+  /* Where the clock outran the server something was dropped: a warning */
+  g_assert_cmpuint (harness_count_messages (self, GST_MESSAGE_ERROR, NULL), ==,
+      0);
   harness_free (self);
 }
 

@@ -95,19 +95,28 @@ test_two_pipelines (gconstpointer data)
   moshi_standin_free (server);
 }
 
-/* How much like the sweep of a seed it is what comes first */
+#define WINDOW 1200
+
+/* How much like the sweep of a seed it is what comes first, in the window of
+ * 50 ms that is most like it: on a machine with much to do packets have jitter,
+ * and some of it is played slower. */
 static gdouble
 compare (Harness * self, guint32 seed)
 {
+  const HarnessBuffer *first = harness_track_buffer (self->out,
+      pairing_find_answer (self->out, 0));
   const gint16 *samples = (const gint16 *) (self->out->data->data
-      + harness_track_buffer (self->out, pairing_find_answer (self->out,
-              0))->offset);
-  gdouble score;
+      + first->offset);
+  gsize n = (self->out->data->len - first->offset) / 2, i;
+  gdouble score, best = 0;
 
   /* It repeats after 48,000 samples. */
-  moshi_standin_sweep_locate (samples, 4800, 24000, 1, seed, 48000 - 2400,
-      48000 + 2400, &score);
-  return score;
+  for (i = 0; i + WINDOW <= MIN (n, 20 * WINDOW); i += WINDOW) {
+    moshi_standin_sweep_locate (samples + i, WINDOW, 24000, 1, seed,
+        48000 + i - 4800, 48000 + i + 4800, &score);
+    best = MAX (best, score);
+  }
+  return best;
 }
 
 /* Moshi says the same thing to each, to each from another place on. */

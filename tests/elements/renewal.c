@@ -264,39 +264,26 @@ speak (Harness * self, guint n_packets)
   }
 }
 
-/* From the first answer on nothing but answers: of one session after another,
- * each from its first frame on. Returns how many. */
-static guint
-count_joined (Harness * self, const MoshiStandinConfig * config)
+/* From the first answer on nothing but answers. */
+static void
+assert_no_hole (Harness * self)
 {
-  const gsize most = LEG + 4 * FRAME;
-  g_autofree gint16 *expected = moshi_standin_sweep_expected (config->flavour,
-      config->bitrate, 24000, 1, most, config->seed);
-  const gint16 *got = (const gint16 *) self->out->data->data;
-  gsize at = 0, n = self->out->data->len / 2, pos = 0;
-  guint legs = 1;
+  gboolean answered = FALSE;
+  guint i;
 
-  while (at < n && got[at] == 0)
-    at++;
-  at -= at % (FRAME / 4);
-  while (at + FRAME <= n
-      && memcmp (got + at, expected, FRAME * sizeof (gint16)) != 0)
-    at += FRAME / 4;
-  for (; at + FRAME <= n; at += FRAME, pos += FRAME) {
-    if (pos < most
-        && memcmp (got + at, expected + pos, FRAME * sizeof (gint16)) == 0)
-      continue;
-    g_assert_cmpmem (got + at, FRAME * sizeof (gint16), expected,
-        FRAME * sizeof (gint16));
-    g_assert_cmpuint (pos, >=, LEG);
-    pos = 0;
-    legs++;
+  for (i = 0; i < self->out->buffers->len; i++) {
+    gboolean gap = (harness_track_buffer (self->out, i)->flags
+        & GST_BUFFER_FLAG_GAP) != 0;
+
+    g_assert_false (answered && gap);
+    answered |= !gap;
   }
-  return legs;
+  g_assert_true (answered);
 }
 
-/* Moshi never stops talking: the next session takes over all the same, and the
- * sample after the old one's last is the new one's first. */
+/* Moshi never stops talking: the next session takes over all the same, with
+ * nothing between the old one's last sample and the new one's first. What a
+ * session gives sooner than the one before is played faster for a while. */
 static void
 test_live (void)
 {
@@ -308,12 +295,14 @@ test_live (void)
   speak (self, 950);
   harness_lock (self);
   harness_assert_contiguous (self->out, 24000, 2, 0);
-  g_assert_cmpuint (count_joined (self, &config), ==, 4);
+  assert_no_hole (self);
   harness_unlock (self);
   g_assert_cmpuint (harness_get_stat (self, "renewals"), ==, 3);
   g_assert_cmpuint (harness_get_stat (self, "sessions"), ==, 4);
   g_assert_cmpuint (harness_get_stat (self, "reconnects"), ==, 0);
   g_assert_cmpuint (harness_get_stat (self, "input-unsent"), ==, 0);
+  g_assert_cmpuint (harness_get_stat (self, "concealed"), ==, 0);
+  g_assert_cmpuint (harness_get_stat (self, "trimmed"), ==, 0);
   g_assert_cmpuint (harness_get_stat (self, "dropped"), ==, 0);
   g_assert_cmpuint (harness_count_messages (self, GST_MESSAGE_WARNING
           | GST_MESSAGE_ERROR, NULL), ==, 0);

@@ -11,36 +11,114 @@
  * sample stamped p has to leave by the time p + offset + margin: that is what
  * the element's LATENCY answer promises to the sinks, `offset` being what
  * the elements before us need already and `margin` the user's `latency`. So at
- * any time `now` the position must not lag behind now - offset - margin; when
- * it is about to, and no audio is there, silence is played instead.
+ * any time `now` the position must not lag behind now - offset - margin.
+ * Nothing leaves before it must: what is not heard yet can still be trimmed,
+ * stretched or waited for. So the margin moves the stamps, and costs no delay.
+ * A margin of 0 means "no buffer": whatever comes leaves at once, and sinks do
+ * the waiting, by the stamps, which are the same.
  *
- * The margin is fixed. The first packet of a talk spurt that arrives at time a
- * is stamped a - offset, the silence before it being stretched until there:
- * from then on a packet may come up to `margin` later than the first one did
- * before anybody hears a hole. A packet is let go no earlier than needed, so
- * that what has not been heard yet can still be dropped by its owner. A margin
- * of 0 means "no buffer": whatever comes leaves at once, and sinks do the
- * waiting.
+ * The delay is how much later than it could be had audio is heard. If `head`
+ * counts the samples taken out of the queue, the next one is heard with the lag
+ * position + offset + margin - head; the lag of the fastest packets is the base
+ * (moshijitter.c), and the difference is the delay that this buffer adds. What
+ * recent jitter asks for is the spread: the delay is right when it is that.
  *
- * After a hole the margin is built anew, which is why delay can only grow by
- * holes. A burst that would put what comes next more than MAX_BACKLOG behind is
- * cut from its oldest end back to the margin.
+ * Where it changes unheard. In Moshi's silences delay is free both ways. When a
+ * word begins, the silence before it is made longer until the delay is right;
+ * as long as a silence lasts, little delay is needed, and what is more is
+ * trimmed, to the sample. Both together leave pauses as long as they were. Of
+ * what is trimmed all but the last GUARD may go: a word may begin softly.
+ *
+ * Where it changes within words. If it is beside what it should be, speech is
+ * played a twentieth slower or faster, which nobody hears; so the clocks'
+ * drift is made up for too. How near the next hole is, is told by the audio
+ * in hand, for how late the next packet is going to be does not depend on how
+ * late it is already, or less than one thinks. Where that falls below the alarm
+ * of the jitter, speech is played a quarter slower, the last resort before it
+ * breaks off: 80 ms last 20 more, and most late packets come within them. What
+ * is gained so is given back by the twentieth. While nothing is known yet of a
+ * network but that it has jitter, the same brings the delay up.
+ *
+ * When it has broken off all the same, it is carried on (concealed), fading,
+ * and what comes late is played all the same: so an underrun is paid once, and
+ * the delay has grown at once. After a stall, that is a long backlog, which
+ * the next silences take away, and the twentieth between them. What is beyond
+ * MAX_BACKLOG cannot be kept: it is dropped, from a pause between words to the
+ * next that is far enough.
+ *
+ * Where audio cannot be divided (Opus as it is) packets are played, trimmed and
+ * dropped whole, and nothing is stretched: silences have to do it all, and what
+ * drift takes away before the next of them is kept in hand.
  */
 
 #include "moshiplayout.h"
 
-#define MS(ms) ((ms) * 48)
+#include "moshijitter.h"
 
-/* One bit of silence. 20 ms: as long as the usual packet up, so that an output
- * of nothing wakes the pipeline as often as an input does. */
+#define MS(ms) ((gint64) ((ms) * 48))
+
+/* Audio leaves in pieces of at most 20 ms: soon enough to decide anew. Where a
+ * hole is near they are shorter, an eighth of the spread or so. */
+#define PIECE MS (20)
+#define MIN_PIECE MS (5)
+#define PIECES_PER_SPREAD 12
+
+/* Silence where nothing is expected: 20 ms, as long as the usual packet up, so
+ * that an output of nothing wakes the pipeline as often as an input does. Where
+ * audio is about to come each bit is a delay that it suffers. */
 #define SILENCE_STEP MS (20)
+#define EAGER_STEP MS (5)
+#define EAGER MS (2000)
 
-/* Silence is made of whole grains: the shortest packet of Opus, 2.5 ms, for an
- * output that is Opus. */
-#define GRAIN 120
+/* All durations made here are whole samples at any rate of Opus; packets have
+ * grains of their own, 2.5 ms, the shortest one. */
+#define SAMPLE_GRAIN 12
+#define PACKET_GRAIN 120
 
-/* How far, beyond the margin, the newest audio may stand behind its arrival. */
-#define MAX_BACKLOG MS (1000)
+/* Concealment is made in steps of Opus' shortest packet, that no more of it be
+ * heard than needed; longer ones once it lasts. Beyond so much it is silence. */
+#define CONCEAL_STEP MS (2.5)
+#define CONCEAL_LONG MS (40)
+#define MAX_CONCEAL MS (120)
+
+/* Less than this is not worth a cut in a silence that goes on, nor a pause
+ * before a word. */
+#define MIN_TRIM MS (5)
+
+/* So much of a silence is kept in hand until it is known what follows it, and
+ * while it lasts a share of the spread. */
+#define GUARD MS (10)
+#define QUIET_SHARE 4
+
+/* Before a word so much of it, whatever the delay */
+#define EDGE MS (2.5)
+
+/* What is not worth a change of pace: so much less delay than wanted, or so much
+ * more, and shares of the spread. Together they are nearly as long as the period
+ * of a voice, by which it is changed. */
+#define SLOW_SLACK MS (3)
+#define SLOW_SHARE 10
+#define FAST_SLACK MS (3)
+#define FAST_SHARE 40
+
+/* A backlog longer than this beyond the delay wanted is cut, at a word's end if
+ * one comes so soon. */
+#define MAX_BACKLOG MS (2000)
+#define WORD MS (1000)
+
+/* Where speech cannot be stretched, it goes on for so long before the drift of
+ * clocks is made up for. */
+#define SPURT MS (5000)
+
+/* How far ahead silence is looked for */
+#define HORIZON MS (100)
+
+/* A stretch of the queue that is loud or not */
+typedef struct
+{
+  guint64 duration;
+  gboolean loud;
+} Run;
 
 struct _MoshiPlayout
 {
@@ -48,11 +126,26 @@ struct _MoshiPlayout
   guint offset;
   gint64 position;
 
+  MoshiJitter *jitter;
+  gint64 head;                  /* samples taken out of the queue, ever */
   guint64 queued;
-  gint64 spurt;                 /* stamp of the first packet of the spurt */
-  gboolean dry;                 /* nothing plays: before the first, or a hole */
-  gboolean cutting;             /* too late by far: drop until at the margin */
+  guint64 described;            /* of them, in runs */
+  GArray *runs;                 /* of Run, the oldest first */
+
+  gboolean speaking;            /* what was played last was loud */
+  gint64 hole;                  /* made since, for want of audio */
+  gint64 eager;                 /* until then audio is expected */
 };
+
+/* What a decision follows from */
+typedef struct
+{
+  Run run;                      /* of alike audio at the head of the queue */
+  gboolean known;               /* what follows it, too */
+  gint64 ahead;                 /* time until the next sample must leave */
+  gint64 spread;
+  gint64 excess;                /* delay beyond the spread */
+} View;
 
 /**
  * moshi_playout_new:
@@ -65,7 +158,8 @@ moshi_playout_new (void)
 {
   MoshiPlayout *self = g_new0 (MoshiPlayout, 1);
 
-  self->dry = TRUE;
+  self->jitter = moshi_jitter_new ();
+  self->runs = g_array_new (FALSE, FALSE, sizeof (Run));
   return self;
 }
 
@@ -76,19 +170,25 @@ moshi_playout_new (void)
 void
 moshi_playout_free (MoshiPlayout * self)
 {
+  moshi_jitter_free (self->jitter);
+  g_array_unref (self->runs);
   g_free (self);
 }
 
 /**
  * moshi_playout_set_margin:
  * @self: a playout
- * @margin: how much later than the first a packet may come without a hole
+ * @margin: how long before it must leave audio is stamped
  *
- * May be changed at any time; a larger one is reached at the next hole.
+ * May be changed at any time. With a smaller one sinks want at once what was due
+ * so much later: they leave out what is stamped for that time, so there is
+ * silence in it. With a larger one there is more delay, until a silence takes it.
  */
 void
 moshi_playout_set_margin (MoshiPlayout * self, guint margin)
 {
+  if (margin < self->margin)
+    self->speaking = FALSE;
   self->margin = margin;
 }
 
@@ -96,11 +196,30 @@ moshi_playout_set_margin (MoshiPlayout * self, guint margin)
  * moshi_playout_set_offset:
  * @self: a playout
  * @offset: the part of the promised latency that is not ours
+ *
+ * May be changed as the margin may.
  */
 void
 moshi_playout_set_offset (MoshiPlayout * self, guint offset)
 {
+  if (offset < self->offset)
+    self->speaking = FALSE;
   self->offset = offset;
+}
+
+/**
+ * moshi_playout_expect:
+ * @self: a playout
+ * @now: the time
+ *
+ * Another stream is about to come, any moment: silence is made in small bits
+ * for a while, and when its packets arrive is learned anew.
+ */
+void
+moshi_playout_expect (MoshiPlayout * self, gint64 now)
+{
+  self->eager = now + EAGER;
+  moshi_jitter_reset (self->jitter);
 }
 
 /**
@@ -114,8 +233,9 @@ void
 moshi_playout_start (MoshiPlayout * self, gint64 position)
 {
   self->position = position;
-  self->spurt = position;
-  self->dry = TRUE;
+  self->speaking = FALSE;
+  self->hole = 0;
+  self->eager = position + EAGER;
 }
 
 /**
@@ -127,106 +247,377 @@ moshi_playout_start (MoshiPlayout * self, gint64 position)
 void
 moshi_playout_arrive (MoshiPlayout * self, guint duration, gint64 now)
 {
-  gint64 end;
-
-  if (self->queued == 0)
-    self->spurt = now - self->offset;
   self->queued += duration;
+  moshi_jitter_arrive (self->jitter, duration, now);
+  self->eager = now + EAGER;
+}
 
-  end = MAX (self->position, self->spurt) + (gint64) self->queued;
-  if (end > now - self->offset + self->margin + MAX_BACKLOG)
-    self->cutting = TRUE;
+/**
+ * moshi_playout_describe:
+ * @self: a playout
+ * @duration: how much of the queue, after what was described before
+ * @loud: whether it is to be kept: speech, and what is near it
+ *
+ * What is not described counts as loud. More than is queued is ignored.
+ */
+void
+moshi_playout_describe (MoshiPlayout * self, guint duration, gboolean loud)
+{
+  Run run = { MIN (duration, self->queued - self->described), loud };
+  Run *last = self->runs->len > 0 ?
+      &g_array_index (self->runs, Run, self->runs->len - 1) : NULL;
+
+  if (run.duration == 0)
+    return;
+  self->described += run.duration;
+  if (last && last->loud == loud)
+    last->duration += run.duration;
+  else
+    g_array_append_val (self->runs, run);
 }
 
 /**
  * moshi_playout_forget:
  * @self: a playout
  *
- * The owner has emptied its queue: what comes next begins a new talk spurt.
+ * The owner has emptied its queue.
  */
 void
 moshi_playout_forget (MoshiPlayout * self)
 {
-  self->queued = 0;
-  self->dry = TRUE;
-  self->cutting = FALSE;
+  self->head += (gint64) self->queued;
+  self->queued = self->described = 0;
+  g_array_set_size (self->runs, 0);
+  self->speaking = FALSE;
+}
+
+/* Delay that the next sample has beyond what recent jitter asks for */
+static gint64
+get_excess (MoshiPlayout * self, gint64 now)
+{
+  gint64 lag = self->position + self->offset + self->margin - self->head;
+
+  return lag - moshi_jitter_get_base (self->jitter, now)
+      - moshi_jitter_get_spread (self->jitter);
+}
+
+/**
+ * moshi_playout_get_horizon:
+ * @self: a playout
+ * @packet: as in moshi_playout_decide()
+ * @now: the time
+ *
+ * To know what packets are costs the owner something. As long as the delay is
+ * right it does not matter: they are played in any case.
+ *
+ * Returns: how much of the queue is to be described for a good decision
+ */
+guint64
+moshi_playout_get_horizon (MoshiPlayout * self, guint packet, gint64 now)
+{
+  gint64 excess = get_excess (self, now);
+
+  if (excess > MAX_BACKLOG)
+    return self->queued;
+  if (packet > 0)
+    return excess < -MIN_TRIM || excess > PIECE ? packet : 0;
+  return MIN (self->queued, HORIZON);
 }
 
 static void
-wait_until (MoshiPlayoutDecision * decision, gint64 until)
-{
-  decision->step = MOSHI_PLAYOUT_WAIT;
-  decision->until = until;
-}
-
-static guint
-round_up (gint64 duration)
-{
-  return (duration + GRAIN - 1) / GRAIN * GRAIN;
-}
-
-static void
-play_silence (MoshiPlayout * self, guint duration,
-    MoshiPlayoutDecision * decision)
-{
-  decision->step = MOSHI_PLAYOUT_SILENCE;
-  decision->duration = duration;
-  self->position += duration;
-}
-
-static void
-take_packet (MoshiPlayout * self, MoshiPlayoutStep step, guint duration,
-    MoshiPlayoutDecision * decision)
+set_step (MoshiPlayoutDecision * decision, MoshiPlayoutStep step,
+    gint64 duration)
 {
   decision->step = step;
-  decision->duration = duration;
-  self->queued -= MIN (self->queued, duration);
-  if (step == MOSHI_PLAYOUT_PLAY)
-    self->position += duration;
+  decision->duration = (guint) duration;
 }
 
-/* TRUE while the backlog has to come down to the margin */
-static gboolean
-must_cut (MoshiPlayout * self, gint64 now)
+static gint64
+round_up (gint64 duration, gint64 grain)
 {
-  gint64 end = self->position + (gint64) self->queued;
+  return duration > 0 ? (duration + grain - 1) / grain * grain : 0;
+}
 
-  if (end <= now - self->offset + self->margin)
-    self->cutting = FALSE;
-  return self->cutting;
+/* Silence, or speech carried on, for want of audio; not before it is due. */
+static void
+bridge (MoshiPlayout * self, gint64 now, const View * view,
+    MoshiPlayoutDecision * decision)
+{
+  if (view->ahead > 0) {
+    decision->step = MOSHI_PLAYOUT_WAIT;
+    decision->until = now + view->ahead;
+  } else if (self->speaking && self->hole < MAX_CONCEAL) {
+    set_step (decision, MOSHI_PLAYOUT_CONCEAL,
+        self->hole < CONCEAL_LONG ? CONCEAL_STEP : 2 * CONCEAL_STEP);
+  } else {
+    set_step (decision, MOSHI_PLAYOUT_SILENCE,
+        now < self->eager ? EAGER_STEP : SILENCE_STEP);
+  }
+}
+
+static void
+look (MoshiPlayout * self, gint64 now, View * view)
+{
+  gint64 due = self->position + self->offset + self->margin;
+
+  view->run.duration = self->queued;
+  view->run.loud = TRUE;
+  if (self->runs->len > 0)
+    view->run = g_array_index (self->runs, Run, 0);
+  view->known = self->described > view->run.duration;
+  view->ahead = MAX (due - now, 0);
+  view->spread = moshi_jitter_get_spread (self->jitter);
+  view->excess = get_excess (self, now);
+}
+
+/* --- backlog ------------------------------------------------------------------ */
+
+/* Where the first silence of the queue begins that ends after `least`, or -1 */
+static gint64
+find_silence (MoshiPlayout * self, gint64 least)
+{
+  gint64 at = 0;
+  guint i;
+
+  for (i = 0; i < self->runs->len; i++) {
+    const Run *run = &g_array_index (self->runs, Run, i);
+
+    if (!run->loud && at + (gint64) run->duration > least)
+      return at;
+    at += (gint64) run->duration;
+  }
+  return -1;
+}
+
+/* How much to cut: what is too much, up to a silence if one comes soon; 0 if
+ * the word under way is to end before. */
+static gint64
+find_cut (MoshiPlayout * self, const View * view)
+{
+  gint64 least = view->excess - MAX_BACKLOG, end;
+
+  if (least <= 0)
+    return 0;
+  if (view->run.loud && self->speaking && find_silence (self, 0) > 0
+      && find_silence (self, 0) < WORD)
+    return 0;
+  end = find_silence (self, least);
+  if (end < 0 || end > least + WORD)
+    end = least;
+  return MIN (round_up (MAX (end, least), SAMPLE_GRAIN), (gint64) self->queued);
+}
+
+/* --- audio that can be divided -------------------------------------------- */
+
+/* What is next is no speech. */
+static void
+decide_quiet (MoshiPlayout * self, gint64 now, const View * view,
+    MoshiPlayoutDecision * decision)
+{
+  gint64 rest = (gint64) view->run.duration - (view->known ? EDGE : GUARD);
+  gint64 above = view->known ? view->excess :
+      view->excess + view->spread - view->spread / QUIET_SHARE;
+  gint64 trim = MIN (above, rest);
+  gint64 wait = round_up (-view->excess, SAMPLE_GRAIN);
+
+  trim -= trim % SAMPLE_GRAIN;
+  if (above >= (view->known ? SAMPLE_GRAIN : MIN_TRIM) && trim > 0)
+    set_step (decision, MOSHI_PLAYOUT_TRIM, trim);
+  else if (rest > 0)
+    set_step (decision, MOSHI_PLAYOUT_PLAY, MIN (rest, PIECE));
+  else if (!view->known)
+    bridge (self, now, view, decision);
+  else if (wait > 0)
+    set_step (decision, MOSHI_PLAYOUT_SILENCE, MIN (wait, PIECE));
+  else
+    set_step (decision, MOSHI_PLAYOUT_PLAY, view->run.duration);
+}
+
+/* How much speech to play before the next decision. As long as the next packet
+ * is not due, nothing new is learned. */
+static gint64
+get_piece (MoshiPlayout * self, const View * view)
+{
+  gint64 hand = (gint64) self->queued + view->ahead;
+  gint64 overdue = view->excess + view->spread - hand;
+  gint64 piece = CLAMP (view->spread / PIECES_PER_SPREAD, MIN_PIECE, PIECE);
+
+  if (hand >= view->spread + PIECE || overdue <= -PIECE)
+    return PIECE;
+  return round_up (MAX (piece, -overdue), SAMPLE_GRAIN);
+}
+
+static gint
+get_pace (MoshiPlayout * self, const View * view)
+{
+  gint64 hand = (gint64) self->queued + view->ahead;
+  gboolean low = MIN (hand, view->excess + view->spread)
+      < moshi_jitter_get_alarm (self->jitter);
+  gboolean fast = view->excess > view->spread / FAST_SHARE + FAST_SLACK;
+  gboolean slow = view->excess < -MAX (view->spread / SLOW_SHARE, SLOW_SLACK);
+
+  if (fast && (!low || view->known))
+    return -MOSHI_PLAYOUT_GENTLE;
+  /* When speech ends within what is there, no hole is to be feared. */
+  if (view->known)
+    return 0;
+  if (low || (slow && moshi_jitter_is_new (self->jitter)))
+    return MOSHI_PLAYOUT_URGENT;
+  return slow ? MOSHI_PLAYOUT_GENTLE : 0;
+}
+
+static void
+decide_loud (MoshiPlayout * self, const View * view,
+    MoshiPlayoutDecision * decision)
+{
+  gint64 wait = round_up (-view->excess, SAMPLE_GRAIN);
+
+  if (!self->speaking && (wait >= MIN_TRIM || (self->hole > 0 && wait > 0))) {
+    set_step (decision, MOSHI_PLAYOUT_SILENCE, MIN (wait, PIECE));
+    return;
+  }
+  set_step (decision, MOSHI_PLAYOUT_PLAY,
+      MIN ((gint64) view->run.duration, get_piece (self, view)));
+  decision->pace = get_pace (self, view);
+}
+
+/* --- packets ---------------------------------------------------------------- */
+
+static void
+decide_packet (MoshiPlayout * self, guint packet, const View * view,
+    MoshiPlayoutDecision * decision)
+{
+  const gboolean quiet = !view->run.loud && view->run.duration >= packet;
+  gint64 excess = view->excess - moshi_jitter_get_loss (self->jitter, SPURT);
+  gint64 wait = MAX (-excess, 0);
+
+  wait -= wait % PACKET_GRAIN;
+  if (quiet && excess >= (gint64) packet)
+    set_step (decision, MOSHI_PLAYOUT_TRIM, packet);
+  else if (!self->speaking && wait > 0)
+    set_step (decision, MOSHI_PLAYOUT_SILENCE, MIN (wait, PIECE));
+  else
+    set_step (decision, MOSHI_PLAYOUT_PLAY, packet);
 }
 
 /**
  * moshi_playout_decide:
  * @self: a playout
- * @next: duration of the oldest packet in the owner's queue, 0 if it is empty
+ * @packet: duration of the oldest packet in the owner's queue, if it is to be
+ *     treated as a whole; 0 if audio can be divided
  * @now: the time
  * @decision: (out caller-allocates): what to do
  *
- * The owner does what is decided and asks again, until it is told to wait. With
- * PLAY and DROP the oldest packet counts as gone from the queue, with PLAY and
- * SILENCE the position moves on.
+ * The owner does what is decided, says so with moshi_playout_done(), and asks
+ * again, until it is told to wait. Durations are of whole samples at any rate
+ * that Opus has, and no longer than what is queued.
  */
 void
-moshi_playout_decide (MoshiPlayout * self, guint next, gint64 now,
+moshi_playout_decide (MoshiPlayout * self, guint packet, gint64 now,
     MoshiPlayoutDecision * decision)
 {
-  gint64 due = self->position + self->offset + self->margin;
+  gint64 cut;
+  View view;
 
-  if (next > 0 && must_cut (self, now)) {
-    take_packet (self, MOSHI_PLAYOUT_DROP, next, decision);
-  } else if (next > 0 && self->dry && self->position < self->spurt) {
-    play_silence (self, MIN (round_up (self->spurt - self->position),
-            SILENCE_STEP), decision);
-  } else if (next > 0 && (now >= due || self->margin == 0)) {
-    self->dry = FALSE;
-    take_packet (self, MOSHI_PLAYOUT_PLAY, next, decision);
-  } else if (now >= due) {
-    self->dry = TRUE;
-    play_silence (self, SILENCE_STEP, decision);
+  look (self, now, &view);
+  decision->pace = 0;
+  if (view.ahead > 0 && (self->margin > 0 || self->queued == 0)) {
+    decision->step = MOSHI_PLAYOUT_WAIT;
+    decision->until = now + view.ahead;
+  } else if (self->queued == 0) {
+    bridge (self, now, &view, decision);
+  } else if ((cut = find_cut (self, &view)) > 0) {
+    set_step (decision, MOSHI_PLAYOUT_DROP, packet > 0 ? packet : cut);
+  } else if (packet > 0) {
+    decide_packet (self, packet, &view, decision);
+  } else if (view.run.loud) {
+    decide_loud (self, &view, decision);
   } else {
-    wait_until (decision, due);
+    decide_quiet (self, now, &view, decision);
   }
+}
+
+/* --- what was done ------------------------------------------------------------ */
+
+/* Takes audio out of the queue; the last of it tells whether it was loud. */
+static void
+take (MoshiPlayout * self, gint64 duration)
+{
+  duration = MIN (duration, (gint64) self->queued);
+  self->head += duration;
+  self->queued -= (guint64) duration;
+  self->speaking = self->runs->len == 0;
+  while (duration > 0 && self->runs->len > 0) {
+    Run *run = &g_array_index (self->runs, Run, 0);
+    gint64 part = MIN (duration, (gint64) run->duration);
+
+    self->speaking = run->loud;
+    run->duration -= (guint64) part;
+    self->described -= (guint64) part;
+    duration -= part;
+    if (run->duration == 0)
+      g_array_remove_index (self->runs, 0);
+  }
+}
+
+/**
+ * moshi_playout_count:
+ * @self: what was counted so far
+ * @step: what the owner has done
+ * @taken: how much audio is gone from its queue
+ * @made: how much has gone out
+ */
+void
+moshi_playout_count (MoshiPlayoutCounters * self, MoshiPlayoutStep step,
+    guint taken, guint made)
+{
+  switch (step) {
+    case MOSHI_PLAYOUT_PLAY:
+      self->stretched += (guint64) ABS ((gint64) made - taken);
+      break;
+    case MOSHI_PLAYOUT_SILENCE:
+      self->filled += made;
+      break;
+    case MOSHI_PLAYOUT_CONCEAL:
+      self->concealed += made;
+      break;
+    case MOSHI_PLAYOUT_TRIM:
+      self->trimmed += taken;
+      break;
+    case MOSHI_PLAYOUT_DROP:
+      self->dropped += taken;
+      break;
+    case MOSHI_PLAYOUT_WAIT:
+      break;
+  }
+}
+
+/**
+ * moshi_playout_done:
+ * @self: a playout
+ * @step: what the owner has done
+ * @taken: how much audio is gone from its queue
+ * @made: how much has gone out
+ *
+ * With PLAY the two differ as the audio was stretched.
+ */
+void
+moshi_playout_done (MoshiPlayout * self, MoshiPlayoutStep step, guint taken,
+    guint made)
+{
+  gboolean speaking = self->speaking;
+
+  if (taken > 0)
+    take (self, taken);
+  self->position += made;
+  if (step == MOSHI_PLAYOUT_PLAY)
+    self->hole = 0;
+  else if (step == MOSHI_PLAYOUT_TRIM || step == MOSHI_PLAYOUT_DROP)
+    self->speaking = speaking && step == MOSHI_PLAYOUT_DROP;
+  else
+    self->hole += made;
+  if (self->hole >= MAX_CONCEAL)
+    self->speaking = FALSE;
 }
 
 /**
@@ -239,6 +630,18 @@ gint64
 moshi_playout_get_position (MoshiPlayout * self)
 {
   return self->position;
+}
+
+/**
+ * moshi_playout_get_described:
+ * @self: a playout
+ *
+ * Returns: how much of what waits is described
+ */
+guint64
+moshi_playout_get_described (MoshiPlayout * self)
+{
+  return self->described;
 }
 
 /**

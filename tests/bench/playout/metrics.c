@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What is measured of what a player plays. */
+
+#include "playoutbench.h"
+
+#include <math.h>
+#include <string.h>
+
+/**
+ * bench_is_speech:
+ * @trace: whose recording
+ * @mask: where speech is
+ * @source: ms of what the server sent
+ */
+gboolean
+bench_is_speech (const BenchTrace * trace, const BenchMask * mask,
+    gdouble source)
+{
+  gint64 bit = (gint64) floor ((source + trace->mask_offset) / 10.0);
+
+  return mask->bits[(gsize) bit % mask->length] == '1';
+}
+
+typedef struct
+{
+  gdouble delay;
+  gdouble weight;
+  gdouble time;
+} Sample;
+
+static gdouble
+get_sent (const BenchTrace * trace, gdouble source)
+{
+  gdouble frame = trace->frame * 1000.0 / trace->rate;
+  guint i = MIN ((guint) floor (source / frame + 1e-9),
+      trace->messages->len - 1);
+
+  return g_array_index (trace->messages, BenchMessage, i).sent
+      + source - i * frame;
+}
+
+static int
+compare_delays (gconstpointer a, gconstpointer b)
+{
+  gdouble x = ((const Sample *) a)->delay, y = ((const Sample *) b)->delay;
+
+  return (x > y) - (x < y);
+}
+
+static gdouble
+get_mean (const GArray * samples, gdouble from, gdouble to)
+{
+  gdouble sum = 0, weight = 0;
+  guint i;
+
+  for (i = 0; i < samples->len; i++) {
+    const Sample *sample = &g_array_index (samples, Sample, i);
+
+    if (sample->time >= from && sample->time < to) {
+      sum += sample->delay * sample->weight;
+      weight += sample->weight;
+    }
+  }
+  return weight > 0 ? sum / weight : NAN;
+}
+
+static void
+measure_delays (const BenchTrace * trace, GArray * samples,
+    BenchMetrics * metrics)
+{
+  gdouble end = trace->stall_start + trace->stall_length;
+
+  metrics->mean = get_mean (samples, 0, G_MAXDOUBLE);
+  if (trace->stall_start >= 0) {
+    metrics->before =
+        get_mean (samples, trace->stall_start - 2000, trace->stall_start);
+    metrics->after = get_mean (samples, end + 9500, end + 10500);
+  }
+  if (samples->len == 0)
+    return;
+  g_array_sort (samples, compare_delays);
+  metrics->p50 = g_array_index (samples, Sample, samples->len / 2).delay;
+  metrics->p95 = g_array_index (samples, Sample, samples->len * 95 / 100).delay;
+  metrics->max = g_array_index (samples, Sample, samples->len - 1).delay;
+}
+
+static void
+measure_dropped (const BenchTrace * trace, const BenchMask * mask,
+    const guint8 * played, gsize n, BenchMetrics * metrics)
+{
+  gsize i;
+
+  for (i = 0; i < n; i++) {
+    if (played[i])
+      continue;
+    metrics->dropped++;
+    if (bench_is_speech (trace, mask, (gdouble) i))
+      metrics->dropped_speech++;
+  }
+}
+
+/* A hole has ended where `line` begins. */
+static void
+measure_hole (const BenchTrace * trace, const BenchMask * mask,
+    gdouble hole, gdouble last, const BenchLine * line, BenchMetrics * metrics)
+{
+  metrics->silent += hole;
+  if (!bench_is_speech (trace, mask, last)
+      && !bench_is_speech (trace, mask, line->source))
+    return;
+  metrics->concealed += hole;
+  metrics->holes++;
+}
+
+static void
+measure_line (const BenchTrace * trace, const BenchLine * line,
+    guint8 * played, GArray * samples, BenchMetrics * metrics)
+{
+  Sample sample = { line->time - get_sent (trace, line->source),
+    line->duration, line->time
+  };
+  gdouble end = line->source + line->duration * line->speed, x;
+
+  if (fabs (line->speed - 1) > 1e-6)
+    metrics->stretched += fabs (line->duration * (line->speed - 1));
+  for (x = floor (line->source); x < end - 1e-6; x++)
+    played[(gsize) x] = 1;
+  g_array_append_val (samples, sample);
+}
+
+/**
+ * bench_measure:
+ * @trace: what arrived
+ * @mask: where speech is in it
+ * @lines: what was played
+ * @metrics: (out caller-allocates): what that was like
+ *
+ * A hole is inside speech if there is speech on either side of it. What is
+ * played is counted by milliseconds of the source.
+ */
+void
+bench_measure (const BenchTrace * trace, const BenchMask * mask,
+    const GArray * lines, BenchMetrics * metrics)
+{
+  gsize n = (gsize) (trace->messages->len * trace->frame * 1000.0
+      / trace->rate) + 2;
+  g_autofree guint8 *played = g_new0 (guint8, n);
+  g_autoptr (GArray) samples = g_array_new (FALSE, FALSE, sizeof (Sample));
+  gdouble hole = 0, last = -1;
+  guint i;
+
+  memset (metrics, 0, sizeof (BenchMetrics));
+  for (i = 0; i < lines->len; i++) {
+    const BenchLine *line = &g_array_index (lines, BenchLine, i);
+
+    if (line->time > trace->duration)
+      break;
+    if (line->source < 0) {
+      hole += last < 0 ? 0 : line->duration;
+      continue;
+    }
+    if (last < 0)
+      metrics->first = line->time - g_array_index (trace->messages,
+          BenchMessage, 0).arrival;
+    if (hole > 0)
+      measure_hole (trace, mask, hole, last, line, metrics);
+    measure_line (trace, line, played, samples, metrics);
+    hole = 0;
+    last = line->source + line->duration * line->speed;
+  }
+  measure_dropped (trace, mask, played, MIN ((gsize) MAX (last, 0), n),
+      metrics);
+  measure_delays (trace, samples, metrics);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Our player, over the pure playout. Audio is not there: it is stretched as much
+ * as was decided, or, by the rules of the real thing, as if it were a voice of
+ * that period. */
+
+#include "playoutbench.h"
+
+#include <math.h>
+
+#include "protocol/moshiplayout.h"
+#include "protocol/moshistretch.h"
+
+#define TICKS 48.0
+#define MARGIN 2880             /* 60 ms: it must not matter */
+#define VOICE_MS 8
+
+typedef struct
+{
+  const BenchTrace *trace;
+  const BenchMask *mask;
+  MoshiPlayout *playout;
+  GArray *lines;
+  gint64 source;                /* ticks: of the oldest sample queued */
+  MoshiStretch stretch;
+  BenchKind kind;
+} Player;
+
+static gint64
+to_ticks (gdouble ms)
+{
+  return (gint64) ceil (ms * TICKS);
+}
+
+static void
+arrive (Player * self, const BenchMessage * message)
+{
+  guint scale = 48000 / self->trace->rate;
+  gint64 at = (gint64) message->source * scale;
+  gint64 end = at + (gint64) message->samples * scale;
+
+  moshi_playout_arrive (self->playout, message->samples * scale,
+      to_ticks (message->arrival));
+  while (at < end) {
+    gint64 next = MIN ((at / 480 + 1) * 480, end);
+
+    moshi_playout_describe (self->playout, (guint) (next - at),
+        bench_is_speech (self->trace, self->mask, (gdouble) at / TICKS));
+    at = next;
+  }
+}
+
+static void
+write_line (Player * self, gboolean audio, guint taken, guint made)
+{
+  BenchLine line = {
+    (gdouble) (moshi_playout_get_position (self->playout) + MARGIN) / TICKS,
+    made / TICKS, audio ? (gdouble) self->source / TICKS : -1,
+    audio ? (gdouble) taken / made : 1,
+  };
+
+  g_array_append_val (self->lines, line);
+}
+
+/* As gst_moshi_voice_play() does with a voice of that period */
+static void
+stretch_voice (Player * self, gint pace, guint * taken, guint * made)
+{
+  guint queued = (guint) moshi_playout_get_queued (self->playout);
+  guint change = MIN ((guint) (VOICE_MS * TICKS), queued / 2);
+
+  change -= change % 12;
+  if (!moshi_stretch_may_change (&self->stretch, *taken, pace)
+      || change < MOSHI_STRETCH_MIN_PERIOD)
+    return;
+  moshi_stretch_changed (&self->stretch, change);
+  if (pace > 0) {
+    *made = MAX (*made, 2 * change);
+    *taken = *made - change;
+  } else {
+    *made = MIN (*made, queued - change);
+    *taken = *made + change;
+  }
+}
+
+static void
+obey (Player * self, const MoshiPlayoutDecision * decision)
+{
+  guint taken = decision->duration, made = decision->duration;
+
+  switch (decision->step) {
+    case MOSHI_PLAYOUT_PLAY:
+      if (self->kind == BENCH_VOICE)
+        stretch_voice (self, decision->pace, &taken, &made);
+      else if (self->kind == BENCH_EVEN)
+        made = (guint) ((gint) taken + (gint) taken * decision->pace / 1000);
+      write_line (self, TRUE, taken, made);
+      break;
+    case MOSHI_PLAYOUT_TRIM:
+    case MOSHI_PLAYOUT_DROP:
+      made = 0;
+      break;
+    default:
+      taken = 0;
+      write_line (self, FALSE, 0, made);
+      break;
+  }
+  moshi_playout_done (self->playout, decision->step, taken, made);
+  self->source += taken;
+}
+
+/* Does what is to be done now; returns when there is more to do. */
+static gint64
+play (Player * self, gint64 now)
+{
+  MoshiPlayoutDecision decision;
+  guint packet;
+
+  while (TRUE) {
+    packet = self->kind == BENCH_PACKETS ? (guint) MIN (1920,
+        moshi_playout_get_queued (self->playout)) : 0;
+    moshi_playout_decide (self->playout, packet, now, &decision);
+    if (decision.step == MOSHI_PLAYOUT_WAIT)
+      return decision.until;
+    obey (self, &decision);
+  }
+}
+
+/**
+ * bench_play_adaptive:
+ * @trace: what arrives
+ * @mask: where speech is in it
+ * @kind: how audio can be stretched
+ *
+ * Returns: (transfer full) (element-type BenchLine): what our playout plays
+ */
+GArray *
+bench_play_adaptive (const BenchTrace * trace, const BenchMask * mask,
+    BenchKind kind)
+{
+  Player self = { trace, mask, moshi_playout_new () };
+  gint64 end = to_ticks (trace->duration + 2000), now = 0;
+  guint i = 0;
+
+  self.kind = kind;
+  self.lines = g_array_new (FALSE, FALSE, sizeof (BenchLine));
+  moshi_playout_set_margin (self.playout, MARGIN);
+  moshi_playout_start (self.playout, 0);
+  while (now < end) {
+    gint64 until = play (&self, now);
+    const BenchMessage *message = i < trace->messages->len ?
+        &g_array_index (trace->messages, BenchMessage, i) : NULL;
+
+    if (message && to_ticks (message->arrival) <= until) {
+      now = MAX (now, to_ticks (message->arrival));
+      arrive (&self, message);
+      i++;
+    } else {
+      now = until;
+    }
+  }
+  moshi_playout_free (self.playout);
+  return self.lines;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What the playout loses and how late it is, on fixed seeds: counted samples,
+ * the same on every machine. */
+
+#include "playoutbench.h"
+
+/**
+ * Bar:
+ * @lost: ms of speech concealed or dropped at most, mean of the seeds
+ * @share: and as a share of what a fixed buffer conceals and drops at the same
+ *     mean delay; 0 where neither loses to speak of
+ * @mean: ms at most
+ */
+typedef struct
+{
+  const gchar *name;
+  BenchShape shape;
+  BenchKind kind;
+  gdouble lost;
+  gdouble share;
+  gdouble mean;
+} Bar;
+
+#define N_SEEDS 6
+#define DRIFT 600000
+
+static const Bar bars[] = {
+  {"const150", {"const150"}, BENCH_EVEN, 0, 0, 155},
+  {"exp5", {"exp5",.jitter = 5}, BENCH_EVEN, 20, 0.5, 187},
+  {"exp20", {"exp20",.jitter = 20}, BENCH_EVEN, 165, 0.3, 243},
+  {"exp50", {"exp50",.jitter = 50}, BENCH_EVEN, 560, 0.5, 390},
+  {"spikes", {"spikes",.jitter = 10,.spike_chance = 0.02,.spike = 150},
+      BENCH_EVEN, 540, 0.36, 299},
+  {"stall", {"stall1s",.jitter = 5,.stall = 1000}, BENCH_EVEN, 1000, 0.6,
+      215},
+  {"stall-nojitter", {"stall1s",.stall = 1000}, BENCH_EVEN, 900, 0.6, 190},
+  {"drift-fast", {"drift_p2pct",.drift = 0.02,.duration = DRIFT}, BENCH_EVEN,
+      0, 0, 160},
+  {"drift-slow", {"drift_m2pct",.drift = -0.02,.duration = DRIFT},
+      BENCH_EVEN, 0, 0, 160},
+  {"drift-fast-exp5", {"drift_p2pct",.jitter = 5,.drift = 0.02,
+          .duration = DRIFT}, BENCH_EVEN, 12, 0, 205},
+  {"drift-slow-exp5", {"drift_m2pct",.jitter = 5,.drift = -0.02,
+          .duration = DRIFT}, BENCH_EVEN, 15, 0, 205},
+  {"voice/exp20", {"exp20",.jitter = 20}, BENCH_VOICE, 175, 0.33, 245},
+  {"voice/drift-slow", {"drift_m2pct",.drift = -0.02,.duration = DRIFT},
+      BENCH_VOICE, 0, 0, 162},
+  {"packets/const150", {"const150"}, BENCH_PACKETS, 0, 0, 156},
+  {"packets/exp20", {"exp20",.jitter = 20}, BENCH_PACKETS, 230, 1, 262},
+};
+
+static void
+test_bar (gconstpointer data)
+{
+  const Bar *bar = data;
+  gdouble lost = 0, mean = 0, fixed = 0;
+  BenchMask mask = { NULL, };
+  BenchMetrics metrics;
+  gint seed;
+
+  g_assert_true (bench_mask_load (&mask, BENCH_MASK, NULL));
+  for (seed = 1; seed <= N_SEEDS; seed++) {
+    g_autoptr (BenchTrace) trace = bench_trace_make (&bar->shape, seed);
+    g_autoptr (GArray) lines = bench_play_adaptive (trace, &mask, bar->kind);
+    g_autoptr (GArray) others = NULL;
+
+    bench_measure (trace, &mask, lines, &metrics);
+    g_test_message ("seed %d: lost %.1f ms, mean %.1f ms", seed,
+        metrics.concealed + metrics.dropped_speech, metrics.mean);
+    g_assert_cmpfloat (metrics.first, <=, 5);
+    g_assert_cmpfloat (metrics.dropped_speech, <=, 0);
+    if (trace->stall_start >= 0)
+      g_assert_cmpfloat (metrics.after, <=, metrics.before + 20);
+    lost += metrics.concealed / N_SEEDS;
+    mean += metrics.mean / N_SEEDS;
+
+    others = bench_play_fixed (trace, metrics.mean);
+    bench_measure (trace, &mask, others, &metrics);
+    fixed += (metrics.concealed + metrics.dropped_speech) / N_SEEDS;
+  }
+  g_test_message ("%s: lost %.1f of %.1f ms, mean %.1f ms", bar->name, lost,
+      fixed, mean);
+  g_assert_cmpfloat (lost, <=, bar->lost);
+  g_assert_cmpfloat (mean, <=, bar->mean);
+  if (bar->share > 0)
+    g_assert_cmpfloat (lost, <=, bar->share * fixed);
+  bench_mask_clear (&mask);
+}
+
+/* The models of other clients do what is known of them. */
+static void
+test_peers (void)
+{
+  static const BenchShape shape = { "exp20",.jitter = 20 };
+  g_autoptr (BenchTrace) trace = bench_trace_make (&shape, 1);
+  g_autoptr (GArray) web = bench_play_web (trace);
+  g_autoptr (GArray) python = bench_play_python (trace);
+  g_autoptr (GArray) rust = bench_play_rust (trace);
+  BenchMask mask = { NULL, };
+  BenchMetrics metrics;
+
+  g_assert_true (bench_mask_load (&mask, BENCH_MASK, NULL));
+  bench_measure (trace, &mask, web, &metrics);
+  g_assert_cmpfloat (metrics.dropped_speech, >, 300);
+  bench_measure (trace, &mask, python, &metrics);
+  g_assert_cmpfloat (metrics.dropped_speech, <=, 0);
+  g_assert_cmpfloat (metrics.mean, >, 280);
+  bench_measure (trace, &mask, rust, &metrics);
+  g_assert_cmpfloat (metrics.dropped_speech, <=, 0);
+  g_assert_cmpfloat (metrics.mean, >, 280);
+  bench_mask_clear (&mask);
+}
+
+int
+main (int argc, char **argv)
+{
+  guint i;
+
+  g_test_init (&argc, &argv, NULL);
+  for (i = 0; i < G_N_ELEMENTS (bars); i++) {
+    g_autofree gchar *path = g_strdup_printf ("/playout/bars/%s", bars[i].name);
+
+    g_test_add_data_func (path, &bars[i], test_bar);
+  }
+  g_test_add_func ("/playout/bars/peers", test_peers);
+  return g_test_run ();
+}
