@@ -131,6 +131,7 @@ class Context:
         # The Python servers compute where they accept connections, and a
         # loaded machine is slow at both.
         properties.setdefault("connect-timeout", 60000)
+        properties = {**self.server.patient, **properties}
         ca = self.server.ca_file()
         if ca and uri is None:
             properties.setdefault("tls-ca-file", ca)

@@ -52,6 +52,7 @@ class Server:
     patience = 180
     messages_a_frame = 1
     parameters = {}             # for a recording
+    patient = {}                # the element's properties, beside its defaults
 
     def __init__(self, cache, work, thin=True):
         self.cache, self.work = Path(cache), Path(work)
@@ -208,6 +209,9 @@ class LmServer(Rust):
     name = "moshi-server"
     crate = "moshi-server"
     title = "moshi-server, module Lm (Rust)"
+    # Slower than real time it says nothing until it has worked through 128
+    # messages, and here that may be longer than the element waits by itself.
+    patient = {"idle-timeout": 60000, "drain-timeout": 60000}
 
     def command(self):
         config = self.work / "server.toml"
