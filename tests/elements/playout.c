@@ -22,7 +22,7 @@
 
 /* A moment of speech is looked for by a piece of it so long, in samples. */
 #define PIECE 960
-#define EVERY 4800
+#define EVERY 12000
 #define MAX_DELAY 900           /* ms */
 
 /* --- speech -------------------------------------------------------------- */
@@ -159,7 +159,7 @@ compare (const gint16 * said, const gint16 * heard)
   gdouble both = 0, first = 1, second = 1;
   guint i;
 
-  for (i = 0; i < PIECE; i += 2) {
+  for (i = 0; i < PIECE; i += 3) {
     both += (gdouble) said[i] * heard[i];
     first += (gdouble) said[i] * said[i];
     second += (gdouble) heard[i] * heard[i];
@@ -176,7 +176,7 @@ find_delay (const Speech * speech, const HarnessTrack * out, guint at)
   gdouble best = 0.8;
   gint delay, found = -1;
 
-  for (delay = (100 - LATENCY) * 24; delay < MAX_DELAY * 24; delay++) {
+  for (delay = (100 - LATENCY) * 24; delay < MAX_DELAY * 24; delay += 2) {
     gdouble score;
 
     if (at + delay + PIECE > out->data->len / 2)
