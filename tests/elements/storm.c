@@ -308,8 +308,8 @@ seek (Storm * self)
 static void
 change_caps (Storm * self)
 {
-  static const gchar *const texts[] = { CAPS, "audio/x-raw,format=S16LE,"
-        "layout=interleaved,rate=48000,channels=2",
+  static const gchar *const texts[] = { CAPS,
+    "audio/x-raw,format=S16LE,layout=interleaved,rate=48000,channels=2",
     "audio/x-raw,format=F32LE,layout=interleaved,rate=16000,channels=1",
     "audio/x-raw,format=S16LE,layout=interleaved,rate=8000,channels=1"
   };
