@@ -225,14 +225,17 @@ find_mode (GstMoshiSink * self, gboolean settle)
 
 /* Comes back when PLAYING. A change to PAUSED interrupts what waits here as a
  * flush does, but upstream must not hear of it: it would stop for good. The
- * first wait lets the change of state happen, which has not had the lock yet;
- * the second is for one that followed on its heels. */
+ * first wait lets a change of state happen that has not had the lock yet; the
+ * second is for one that has. */
 static GstFlowReturn
 wait_playing (GstMoshiSink * self, GstMiniObject * object)
 {
   GstBaseSink *sink = GST_BASE_SINK (self);
-  GstFlowReturn ret = gst_base_sink_wait_preroll (sink);
+  g_autoptr (GstMoshiTalk) talk = ref_talk (self);
+  GstFlowReturn ret = GST_FLOW_OK;
 
+  if (gst_moshi_talk_get_input_flushing (talk, NULL))
+    ret = gst_base_sink_wait_preroll (sink);
   if (ret == GST_FLOW_OK)
     ret = gst_base_sink_do_preroll (sink, object);
   return ret;
@@ -292,19 +295,39 @@ wait_due (GstMoshiSink * self, GstBuffer * piece, GstClockTime time)
   return ret;
 }
 
+/* Waits for the server without the preroll lock, which a change of state takes:
+ * as gst_base_sink_wait_clock() does. A change that came and went meanwhile is
+ * told by the number of flushes. */
+static gboolean
+wait_room (GstMoshiSink * self, GstMoshiTalk * talk, gboolean * waited)
+{
+  GMutex *lock = GST_BASE_SINK_GET_PREROLL_LOCK (self);
+  gboolean room;
+  guint flushes;
+
+  if (gst_moshi_talk_get_input_flushing (talk, &flushes))
+    return FALSE;
+  g_mutex_unlock (lock);
+  room = gst_moshi_talk_wait_room (talk, flushes, waited);
+  g_mutex_lock (lock);
+  return room;
+}
+
 /* Not live: a piece goes at its time, and when the server takes it. */
 static GstFlowReturn
 play (GstMoshiSink * self, GstBuffer * piece, GstClockTime time)
 {
   g_autoptr (GstMoshiTalk) talk = ref_talk (self);
   gboolean waited = !GST_CLOCK_TIME_IS_VALID (self->shift);
+  gboolean room = FALSE;
   GstFlowReturn ret = GST_FLOW_OK;
 
   if (!waited)
     ret = wait_due (self, piece, time);
-  while (ret == GST_FLOW_OK && !gst_moshi_talk_wait_room (talk, &waited)
-      && !gst_moshi_talk_has_failed (talk))
+  while (ret == GST_FLOW_OK && !room && !gst_moshi_talk_has_failed (talk)) {
+    room = wait_room (self, talk, &waited);
     ret = wait_playing (self, GST_MINI_OBJECT_CAST (piece));
+  }
   if (ret != GST_FLOW_OK)
     return ret;
 

@@ -424,6 +424,8 @@ gst_moshi_talk_set_input_flushing (GstMoshiTalk * self, gboolean flushing)
 {
   g_mutex_lock (&self->lock);
   self->input_flushing = flushing;
+  if (flushing)
+    self->input_flushes++;
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
 }
@@ -733,22 +735,46 @@ gst_moshi_talk_send (GstMoshiTalk * self, GstElement * element,
 }
 
 /**
+ * gst_moshi_talk_get_input_flushing:
+ * @self: a talk
+ * @flushes: (out) (optional): how often a flush has begun so far
+ *
+ * Any thread.
+ *
+ * Returns: whether the input is flushing
+ */
+gboolean
+gst_moshi_talk_get_input_flushing (GstMoshiTalk * self, guint * flushes)
+{
+  gboolean flushing;
+
+  g_mutex_lock (&self->lock);
+  flushing = self->input_flushing;
+  if (flushes)
+    *flushes = self->input_flushes;
+  g_mutex_unlock (&self->lock);
+  return flushing;
+}
+
+/**
  * gst_moshi_talk_wait_room:
  * @self: a talk of a pair
+ * @flushes: of gst_moshi_talk_get_input_flushing(), when nothing was flushing
  * @waited: (inout): set where there was none at once
  *
  * Streaming thread: waits until the server listens, and is not so far behind
  * with its answers that a packet more would be beyond %GST_MOSHI_WINDOW.
  *
- * Returns: %FALSE if that was in vain: input is flushing, or all has failed
+ * Returns: %FALSE if that was in vain: input has been flushed, even if that is
+ *     over, or all has failed
  */
 gboolean
-gst_moshi_talk_wait_room (GstMoshiTalk * self, gboolean * waited)
+gst_moshi_talk_wait_room (GstMoshiTalk * self, guint flushes, gboolean * waited)
 {
   gboolean room = FALSE;
 
   g_mutex_lock (&self->lock);
-  while (!self->input_flushing && !self->failed) {
+  while (self->input_flushes == flushes && !self->failed) {
     room = self->ready
         && self->sent + MAX_PACKET <= self->received + GST_MOSHI_WINDOW;
     if (room)

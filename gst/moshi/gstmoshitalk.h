@@ -190,6 +190,7 @@ typedef struct
 
   /* The way up */
   gboolean input_flushing;
+  guint input_flushes;          /* how often that began */
   guint64 sent;                 /* ticks given to the server */
   GstClockTime heard_end;       /* end of the last packet of the user's: running
                                  * time, in a pair clock time */
@@ -265,7 +266,10 @@ gboolean gst_moshi_talk_has_failed (GstMoshiTalk * self);
 GstFlowReturn gst_moshi_talk_check_flow (GstMoshiTalk * self);
 GstFlowReturn gst_moshi_talk_send (GstMoshiTalk * self, GstElement * element,
     GBytes * packet, guint ticks, gboolean loud, GstClockTime end);
-gboolean gst_moshi_talk_wait_room (GstMoshiTalk * self, gboolean * waited);
+gboolean gst_moshi_talk_get_input_flushing (GstMoshiTalk * self,
+    guint * flushes);
+gboolean gst_moshi_talk_wait_room (GstMoshiTalk * self, guint flushes,
+    gboolean * waited);
 gboolean gst_moshi_talk_close (GstMoshiTalk * self);
 
 GstMoshiItem *gst_moshi_item_copy (const GstMoshiItem * item);

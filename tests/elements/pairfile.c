@@ -5,6 +5,8 @@
  */
 #include "pairing.h"
 
+#include <gst/base/gstbasesink.h>
+
 /* EOS drains: all input, its tail, every answer; the source ends after that. */
 static void
 test_file (gconstpointer data)
@@ -213,6 +215,50 @@ test_pause_while_blocked (void)
   harness_free (self);
 }
 
+/* Whether a change of state could go on now */
+static gboolean
+is_unlocked (Harness * self)
+{
+  GstElement *sink = harness_get_element (self, "s");
+  gboolean unlocked = GST_BASE_SINK_PREROLL_TRYLOCK (sink);
+
+  if (unlocked)
+    GST_BASE_SINK_PREROLL_UNLOCK (sink);
+  gst_object_unref (sink);
+  return unlocked;
+}
+
+/* A server that never greets holds back what is said, and no change of state:
+ * the lock that each needs is free, also when the sink has come to its wait. */
+static void
+test_states_without_server (void)
+{
+  static const gchar *const silent[] = { "no-handshake", NULL };
+  MoshiStandinConfig config;
+  gboolean unlocked = FALSE;
+  Harness *self;
+  guint i;
+
+  pairing_init_config (&config, MOSHI_STANDIN_SILENCE);
+  config.faults = silent;
+  self = harness_new (NULL, "audiotestsrc name=m ! " CAPS " ! moshisink name=s "
+      "handshake-timeout=0");
+  self->server = pairing_start_server (&config);
+  pairing_call (self, "s", self->server);
+  harness_set_state (self, GST_STATE_PLAYING);
+  harness_wait_connection (self, "waiting");
+  harness_wait_state (self, GST_STATE_PLAYING);
+  for (i = 0; i < 100; i++) {
+    unlocked = is_unlocked (self);
+    g_usleep (1000);
+  }
+  g_assert_true (unlocked);
+  harness_wait_state (self, GST_STATE_PAUSED);
+  harness_wait_state (self, GST_STATE_PLAYING);
+  harness_wait_state (self, GST_STATE_NULL);
+  harness_free (self);
+}
+
 static void
 add_tests (void)
 {
@@ -225,6 +271,8 @@ add_tests (void)
   g_test_add_data_func ("/pairfile/late-server/10s", GUINT_TO_POINTER (240000),
       test_late_server);
   g_test_add_func ("/pairfile/late-server/tail", test_late_tail);
+  g_test_add_func ("/pairfile/states-without-server",
+      test_states_without_server);
   g_test_add_func ("/pairfile/opus", test_opus);
   g_test_add_func ("/pairfile/pause-while-blocked", test_pause_while_blocked);
 }
