@@ -272,7 +272,9 @@ assert_like_bench (const Case * wanted, const Speech * speech,
       "%.0f %% of speech found as it was", concealed, metrics.concealed, mean,
       metrics.mean, share * 100);
   g_assert_cmpuint (harness_get_stat (self, "dropped"), ==, 0);
-  g_assert_cmpfloat (concealed, <=, metrics.concealed * 1.3 + 25);
+  /* The clock does not wait for threads: an answer may come a step or two of
+   * the playout later than in the bench, in each hole. */
+  g_assert_cmpfloat (concealed, <=, metrics.concealed * 1.5 + 40);
   g_assert_cmpfloat (fabs (mean - metrics.mean), <, 15);
   g_assert_cmpfloat (share, >, wanted->share);
 }
