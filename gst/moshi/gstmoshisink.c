@@ -223,6 +223,18 @@ find_mode (GstMoshiSink * self, gboolean settle)
   gst_moshi_talk_set_upstream_latency (talk, live ? min : 0);
 }
 
+/* As gst_base_sink_do_preroll(), which would wait for ever if a flush had come
+ * while the lock was free. */
+static GstFlowReturn
+do_preroll (GstMoshiSink * self, GstMiniObject * object)
+{
+  GstBaseSink *sink = GST_BASE_SINK (self);
+
+  if (sink->flushing)
+    return GST_FLOW_FLUSHING;
+  return gst_base_sink_do_preroll (sink, object);
+}
+
 /* Comes back when PLAYING. A change to PAUSED interrupts what waits here as a
  * flush does, but upstream must not hear of it: it would stop for good. The
  * first wait lets a change of state happen that has not had the lock yet; the
@@ -230,14 +242,13 @@ find_mode (GstMoshiSink * self, gboolean settle)
 static GstFlowReturn
 wait_playing (GstMoshiSink * self, GstMiniObject * object)
 {
-  GstBaseSink *sink = GST_BASE_SINK (self);
   g_autoptr (GstMoshiTalk) talk = ref_talk (self);
   GstFlowReturn ret = GST_FLOW_OK;
 
   if (gst_moshi_talk_get_input_flushing (talk, NULL))
-    ret = gst_base_sink_wait_preroll (sink);
+    ret = gst_base_sink_wait_preroll (GST_BASE_SINK (self));
   if (ret == GST_FLOW_OK)
-    ret = gst_base_sink_do_preroll (sink, object);
+    ret = do_preroll (self, object);
   return ret;
 }
 
@@ -288,7 +299,7 @@ wait_due (GstMoshiSink * self, GstBuffer * piece, GstClockTime time)
   GstFlowReturn ret = GST_FLOW_OK;
 
   while (ret == GST_FLOW_OK && status == GST_CLOCK_UNSCHEDULED) {
-    ret = gst_base_sink_do_preroll (sink, GST_MINI_OBJECT_CAST (piece));
+    ret = do_preroll (self, GST_MINI_OBJECT_CAST (piece));
     if (ret == GST_FLOW_OK)
       status = gst_base_sink_wait_clock (sink, get_due (self, time), NULL);
   }
