@@ -6,43 +6,19 @@
  * buffers, EOS. Each turn of it asks, with the talk locked, what the next step
  * is, and takes the step with nothing locked.
  *
- * What a step is follows from gstmoshischedule.c.
+ * What a step is follows from gstmoshischedule.c; how live ones sound is in
+ * gstmoshioutputlive.c, how anything gets out of the pad in
+ * gstmoshioutputpush.c.
  *
  * `answered` is where the next answer stands on the input's timeline: answers
  * of a session begin where its input began.
  */
 
-#include "gstmoshioutput.h"
+#include "gstmoshioutputprivate.h"
 
 #include "gstmoshierror.h"
-#include "gstmoshiformat.h"
-#include "gstmoshischedule.h"
-#include "gstmoshivoice.h"
 
-GST_DEBUG_CATEGORY_STATIC (moshioutput_debug);
-#define GST_CAT_DEFAULT moshioutput_debug
-
-struct _GstMoshiOutput
-{
-  GstElement *element;          /* not owned: it owns us and the pad */
-  GstPad *pad;
-  GMutex talk_lock;             /* a leaf: for the pointer */
-  GstMoshiTalk *talk;           /* changes only while the pad is inactive; by
-                                 * talk_lock for threads that may be about then */
-  GstMoshiWords *words;
-  GstMoshiSchedule schedule;    /* by talk->lock */
-
-  /* Pushing task only */
-  GstMoshiFormat format;
-  GstMoshiVoice voice;          /* live raw output */
-  guint generation;             /* of the schedule, the voice's */
-  guint64 dropped;              /* live: ticks, not told of yet */
-  gboolean started;             /* stream-start is out */
-  gboolean segment_sent;
-  guint64 answered;             /* input ticks: where the next answer stands */
-  GstBuffer *pending;           /* batch: rendered, schedule.pending left */
-  gboolean discont;
-};
+GST_DEBUG_CATEGORY (gst_moshi_output_debug);
 
 /**
  * gst_moshi_output_new:
@@ -56,7 +32,7 @@ gst_moshi_output_new (GstElement * element, GstPad * pad)
 {
   GstMoshiOutput *self = g_new0 (GstMoshiOutput, 1);
 
-  GST_DEBUG_CATEGORY_INIT (moshioutput_debug, "moshioutput", 0,
+  GST_DEBUG_CATEGORY_INIT (gst_moshi_output_debug, "moshioutput", 0,
       "Moshi: the listening half");
   g_mutex_init (&self->talk_lock);
   self->element = element;
@@ -228,206 +204,7 @@ gst_moshi_output_answer_latency (GstMoshiOutput * self, GstQuery * query)
       min + gst_moshi_ticks_to_time (GST_MOSHI_MAX_QUEUED));
 }
 
-static guint64
-get_position (GstMoshiOutput * self)
-{
-  guint64 position;
-
-  g_mutex_lock (&self->talk->lock);
-  position = gst_moshi_schedule_get_position_locked (&self->schedule);
-  g_mutex_unlock (&self->talk->lock);
-  return position;
-}
-
-/* --- pushing ------------------------------------------------------------- */
-
-static void
-push_stream_start (GstMoshiOutput * self)
-{
-  g_autofree gchar *id =
-      gst_moshi_format_dup_stream_id (self->element, "speech");
-  GstEvent *event = gst_event_new_stream_start (id);
-  guint group_id = gst_util_group_id_next ();
-
-  gst_event_set_group_id (event, group_id);
-  gst_pad_push_event (self->pad, event);
-  gst_moshi_words_set_stream (self->words, group_id);
-  self->started = TRUE;
-}
-
-static gboolean
-negotiate (GstMoshiOutput * self)
-{
-  g_autoptr (GstCaps) caps = gst_moshi_format_choose_caps (self->pad,
-      gst_moshi_words_get_server_tags (self->words));
-  g_autoptr (GError) error = NULL;
-
-  if (caps == NULL)
-    return FALSE;
-  GST_INFO_OBJECT (self->element, "output is %" GST_PTR_FORMAT, caps);
-  if (!gst_pad_push_event (self->pad, gst_event_new_caps (caps)))
-    return FALSE;
-  if (!gst_moshi_format_set_caps (&self->format, caps, &error)) {
-    GST_WARNING_OBJECT (self->element, "%s", error->message);
-    return FALSE;
-  }
-
-  g_mutex_lock (&self->talk->lock);
-  self->schedule.unit = gst_moshi_format_get_unit (&self->format);
-  self->schedule.whole_packets = self->format.opus;
-  if (self->format.opus && self->schedule.position == 0)
-    self->schedule.model_delay =
-        gst_moshi_format_round_to_packets (self->schedule.model_delay);
-  g_mutex_unlock (&self->talk->lock);
-  return TRUE;
-}
-
-static GstClockTime
-position_to_pts (GstMoshiOutput * self, guint64 position)
-{
-  return self->schedule.base + gst_moshi_ticks_to_time (position);
-}
-
-static void
-push_segment (GstMoshiOutput * self)
-{
-  const GstSegment *segment = &self->schedule.segment;
-  const guint64 delay = self->talk->live ? 0 : self->schedule.model_delay;
-
-  gst_pad_push_event (self->pad, gst_event_new_segment (segment));
-  self->segment_sent = TRUE;
-  gst_moshi_words_set_segment (self->words, self->schedule.run, segment,
-      position_to_pts (self, delay), position_to_pts (self,
-          get_position (self)));
-  /* What has come before it was known what to make of it */
-  g_mutex_lock (&self->talk->lock);
-  gst_moshi_schedule_hear_locked (&self->schedule, NULL);
-  g_mutex_unlock (&self->talk->lock);
-}
-
-/* What is rendered goes out as it is, before anything changes. */
-static gboolean
-must_negotiate (GstMoshiOutput * self)
-{
-  gboolean waits;
-
-  if (self->schedule.unit == 0) {
-    gst_pad_check_reconfigure (self->pad);
-    return TRUE;
-  }
-  if (!gst_pad_needs_reconfigure (self->pad))
-    return FALSE;
-  g_mutex_lock (&self->talk->lock);
-  waits = self->schedule.decoded > 0;
-  self->schedule.changing = waits;
-  g_mutex_unlock (&self->talk->lock);
-  return !waits && self->pending == NULL
-      && gst_pad_check_reconfigure (self->pad);
-}
-
-/* Sends what has to stand before the next buffer. */
-static GstFlowReturn
-prepare (GstMoshiOutput * self)
-{
-  if (!self->started)
-    push_stream_start (self);
-  if (must_negotiate (self) && !negotiate (self)) {
-    gst_pad_mark_reconfigure (self->pad);
-    if (GST_PAD_IS_FLUSHING (self->pad))
-      return GST_FLOW_FLUSHING;
-    return gst_pad_is_linked (self->pad) ? GST_FLOW_NOT_NEGOTIATED :
-        GST_FLOW_NOT_LINKED;
-  }
-  if (!self->segment_sent)
-    push_segment (self);
-  return GST_FLOW_OK;
-}
-
-/* Batch: what is pushed makes room for input. */
-static void
-count_pushed (GstMoshiOutput * self, guint64 ticks)
-{
-  GstMoshiSchedule *schedule = &self->schedule;
-  GstMoshiTalk *talk = self->talk;
-
-  g_mutex_lock (&talk->lock);
-  schedule->position += ticks;
-  talk->pushed = schedule->run_start + schedule->position;
-  g_cond_broadcast (&talk->cond);
-  g_mutex_unlock (&talk->lock);
-}
-
-/* Stamps and pushes a buffer of the given ticks at `position`, which moves on
- * by them in batch; live the playout has moved it already. */
-static GstFlowReturn
-push_buffer (GstMoshiOutput * self, GstBuffer * buffer, guint64 position,
-    guint64 ticks)
-{
-  GstClockTime pts = position_to_pts (self, position);
-  GstFlowReturn ret;
-
-  GST_BUFFER_PTS (buffer) = pts;
-  GST_BUFFER_DURATION (buffer) = position_to_pts (self, position + ticks) - pts;
-  if (self->discont)
-    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
-  self->discont = FALSE;
-
-  /* The text goes ahead: a muxer keeps this buffer until the text is past it,
-   * and a sink that prerolls keeps it while another waits for the text. */
-  if (self->talk->live)
-    gst_moshi_words_advance (self->words, position + ticks);
-  else
-    gst_moshi_words_pass (self->words, position + ticks
-        - MIN (position + ticks, self->schedule.model_delay));
-  ret = gst_pad_push (self->pad, buffer);
-  if (ret == GST_FLOW_NOT_LINKED && gst_moshi_words_has_pad (self->words))
-    ret = GST_FLOW_OK;          /* somebody wants the words alone */
-
-  if (!self->talk->live)
-    count_pushed (self, ticks);
-  return ret;
-}
-
-static GstFlowReturn
-push_silence (GstMoshiOutput * self, guint64 position, guint64 ticks)
-{
-  GstFlowReturn ret = GST_FLOW_OK;
-  guint64 made;
-
-  /* What was planned before the rate was known may not be whole samples. */
-  ticks -= ticks % self->schedule.unit;
-  while (ticks > 0 && ret == GST_FLOW_OK) {
-    GstBuffer *buffer = gst_moshi_format_silence (&self->format, ticks, &made);
-
-    ret = push_buffer (self, buffer, position, made);
-    position += made;
-    ticks -= made;
-  }
-  return ret;
-}
-
-/* A packet as a buffer; silence, counted, where it cannot be decoded. */
-static GstBuffer *
-render (GstMoshiOutput * self, const GstMoshiItem * item, guint64 position)
-{
-  g_autoptr (GError) error = NULL;
-  GstBuffer *buffer = gst_moshi_format_render (&self->format, item->bytes,
-      item->duration, &error);
-  gboolean loud = gst_moshi_format_is_loud (&self->format, buffer);
-  GstClockTime start = gst_segment_to_running_time
-      (&self->schedule.segment, GST_FORMAT_TIME, position_to_pts (self,
-          position));
-
-  if (error)
-    GST_WARNING_OBJECT (self->element, "silence for a packet: %s",
-        error->message);
-  g_mutex_lock (&self->talk->lock);
-  gst_moshi_talk_said_locked (self->talk, loud, item->duration, start);
-  if (error)
-    self->talk->output_filled += item->duration;
-  g_mutex_unlock (&self->talk->lock);
-  return buffer;
-}
+/* --- batch --------------------------------------------------------------- */
 
 /* Batch: where on the output's timeline an answer stands */
 static guint64
@@ -453,7 +230,8 @@ take_batch_packet (GstMoshiOutput * self, const GstMoshiItem * item)
 
   self->answered = end;
   if (item->bytes)
-    buffer = render (self, item, get_answer_position (self, begin));
+    buffer =
+        gst_moshi_output_render (self, item, get_answer_position (self, begin));
   g_mutex_lock (&self->talk->lock);
   if (begin >= start && buffer) {
     self->pending = g_steal_pointer (&buffer);
@@ -471,7 +249,7 @@ static GstFlowReturn
 push_pending (GstMoshiOutput * self, guint64 ticks)
 {
   guint64 left = self->schedule.pending;
-  guint64 position = get_position (self);
+  guint64 position = gst_moshi_output_get_position (self);
   GstBuffer *buffer;
 
   ticks = MIN (ticks, left);
@@ -479,98 +257,7 @@ push_pending (GstMoshiOutput * self, guint64 ticks)
   g_mutex_lock (&self->talk->lock);
   self->schedule.pending = left;
   g_mutex_unlock (&self->talk->lock);
-  return push_buffer (self, buffer, position, ticks);
-}
-
-/* Live: the step is taken, and the position moves on. */
-static void
-step_done (GstMoshiOutput * self, const GstMoshiStep * step, guint taken,
-    guint made)
-{
-  g_mutex_lock (&self->talk->lock);
-  gst_moshi_schedule_done_locked (&self->schedule, step, taken, made);
-  g_mutex_unlock (&self->talk->lock);
-}
-
-/* Live: where what comes next will be heard, but for what is cut before it */
-static guint64
-get_end_position (GstMoshiOutput * self)
-{
-  guint64 position;
-
-  g_mutex_lock (&self->talk->lock);
-  position = gst_moshi_schedule_get_position_locked (&self->schedule)
-      + self->schedule.decoded;
-  g_mutex_unlock (&self->talk->lock);
-  return position;
-}
-
-/* Live, Opus: packets are pushed as they are. */
-static GstFlowReturn
-push_live_packet (GstMoshiOutput * self, const GstMoshiStep * step)
-{
-  const GstMoshiStep played = { GST_MOSHI_STEP_PLAY, step->item, 0, 0,
-    step->generation
-  };
-  guint64 position = get_position (self);
-  GstBuffer *buffer = render (self, step->item, position);
-
-  step_done (self, &played, step->item->duration, step->item->duration);
-  return push_buffer (self, buffer, position, step->item->duration);
-}
-
-/* Tells the playout what is loud of what was decoded last. */
-static void
-describe_locked (GstMoshiOutput * self, guint64 from, guint duration)
-{
-  guint at, part;
-
-  for (at = 0; at < duration; at += part) {
-    part = MIN (duration - at, GST_MOSHI_MS_TO_TICKS (10));
-    moshi_playout_describe (self->schedule.playout, part,
-        gst_moshi_voice_judge (&self->voice, from + at, part));
-  }
-}
-
-/* Live, raw: decodes a packet, to be played later */
-static GstFlowReturn
-decode_live_packet (GstMoshiOutput * self, const GstMoshiStep * step)
-{
-  guint64 from = gst_moshi_voice_get_queued (&self->voice);
-  g_autoptr (GstBuffer) buffer =
-      render (self, step->item, get_end_position (self));
-
-  gst_moshi_voice_add (&self->voice, buffer);
-  g_mutex_lock (&self->talk->lock);
-  if (gst_moshi_schedule_decoded_locked (&self->schedule, step,
-          step->item->duration))
-    describe_locked (self, from, step->item->duration);
-  g_mutex_unlock (&self->talk->lock);
-  return GST_FLOW_OK;
-}
-
-static GstFlowReturn
-play_live (GstMoshiOutput * self, const GstMoshiStep * step)
-{
-  guint64 position = get_position (self);
-  guint taken, made;
-  GstBuffer *buffer = gst_moshi_voice_play (&self->voice, (guint) step->ticks,
-      step->pace, &taken, &made);
-
-  step_done (self, step, taken, made);
-  return push_buffer (self, buffer, position, made);
-}
-
-static GstFlowReturn
-conceal (GstMoshiOutput * self, const GstMoshiStep * step)
-{
-  guint64 position = get_position (self), made = step->ticks;
-  GstBuffer *buffer = self->format.opus ?
-      gst_moshi_format_silence (&self->format, step->ticks, &made) :
-      gst_moshi_voice_conceal (&self->voice, (guint) step->ticks);
-
-  step_done (self, step, 0, (guint) made);
-  return push_buffer (self, buffer, position, made);
+  return gst_moshi_output_push_buffer (self, buffer, position, ticks);
 }
 
 /* Live: what did not fit under the cap on delay. Told once for each pause. */
@@ -582,43 +269,6 @@ warn_of_drop (GstMoshiOutput * self, guint64 ticks)
       "are left out.", gst_moshi_ticks_to_time (ticks) / (gdouble) GST_SECOND);
 
   gst_moshi_warning_post (self->element, error, NULL);
-}
-
-/* Live: audio that is not to be played */
-static GstFlowReturn
-skip (GstMoshiOutput * self, const GstMoshiStep * step)
-{
-  if (step->item == NULL)
-    gst_moshi_voice_skip (&self->voice, (guint) step->ticks);
-  if (step->kind == GST_MOSHI_STEP_DROP)
-    self->dropped += step->ticks;
-  step_done (self, step, (guint) step->ticks, 0);
-  return GST_FLOW_OK;
-}
-
-/* Live, Opus: tells the playout whether there is speech in a packet. */
-static GstFlowReturn
-listen (GstMoshiOutput * self, const GstMoshiStep * step)
-{
-  gboolean loud = gst_moshi_voice_listen (&self->voice, step->item->bytes,
-      step->item->duration);
-
-  g_mutex_lock (&self->talk->lock);
-  gst_moshi_schedule_listened_locked (&self->schedule, step, loud);
-  g_mutex_unlock (&self->talk->lock);
-  return GST_FLOW_OK;
-}
-
-static GstFlowReturn
-push_live_silence (GstMoshiOutput * self, const GstMoshiStep * step)
-{
-  guint64 position = get_position (self), made;
-  GstBuffer *buffer = self->format.opus ?
-      gst_moshi_format_silence (&self->format, step->ticks, &made) :
-      gst_moshi_voice_silence (&self->voice, step->ticks, &made);
-
-  step_done (self, step, 0, (guint) made);
-  return push_buffer (self, buffer, position, made);
 }
 
 /* --- the steps ----------------------------------------------------------- */
@@ -640,7 +290,8 @@ take_session (GstMoshiOutput * self, const GstMoshiItem * item)
   self->answered = item->start;
   gst_moshi_format_reset (&self->format);
   if (self->talk->live) {
-    gst_moshi_words_finish (self->words, get_end_position (self));
+    gst_moshi_words_finish (self->words,
+        gst_moshi_output_get_end_position (self));
     gst_moshi_words_set_session (self->words, item->index);
   }
 }
@@ -653,7 +304,7 @@ take_text (GstMoshiOutput * self, const GstMoshiItem * item)
     return;
   gst_moshi_voice_add_words (&self->voice);
   gst_moshi_words_push (self->words, item->bytes, item->color,
-      get_end_position (self));
+      gst_moshi_output_get_end_position (self));
 }
 
 static GstFlowReturn
@@ -664,10 +315,8 @@ take_item (GstMoshiOutput * self, const GstMoshiStep * step)
   switch (item->kind) {
     case GST_MOSHI_ITEM_PACKET:
     case GST_MOSHI_ITEM_SILENCE:
-      if (self->talk->live)
-        return self->format.opus ? push_live_packet (self, step) :
-            decode_live_packet (self, step);
-      return take_batch_packet (self, item);
+      return self->talk->live ? gst_moshi_output_take_live_step (self, step) :
+          take_batch_packet (self, item);
     case GST_MOSHI_ITEM_TEXT:
       take_text (self, item);
       break;
@@ -698,7 +347,8 @@ fill (GstMoshiOutput * self, guint64 ticks)
   g_mutex_lock (&self->talk->lock);
   self->talk->output_filled += ticks;
   g_mutex_unlock (&self->talk->lock);
-  return push_silence (self, get_position (self), ticks);
+  return gst_moshi_output_push_silence (self,
+      gst_moshi_output_get_position (self), ticks);
 }
 
 /* The answers did not come within drain-timeout. */
@@ -721,7 +371,7 @@ finish (GstMoshiOutput * self)
   GstMoshiTalk *talk = self->talk;
   g_autoptr (MoshiSession) session = NULL;
 
-  prepare (self);
+  gst_moshi_output_prepare (self);
   g_mutex_lock (&talk->lock);
   self->schedule.eos = TRUE;
   gst_moshi_schedule_hear_locked (&self->schedule, NULL);
@@ -733,7 +383,7 @@ finish (GstMoshiOutput * self)
   g_mutex_unlock (&talk->lock);
 
   if (talk->live)
-    gst_moshi_words_finish (self->words, get_position (self));
+    gst_moshi_words_finish (self->words, gst_moshi_output_get_position (self));
   else
     gst_moshi_words_pass (self->words, G_MAXUINT64);
   if (session)
@@ -769,7 +419,7 @@ take_step (GstMoshiOutput * self, const GstMoshiStep * step)
     self->dropped = 0;
   }
   if (pushes (step))
-    ret = prepare (self);
+    ret = gst_moshi_output_prepare (self);
   if (ret != GST_FLOW_OK)
     return ret;
   /* The format may have rounded model-delay: to be chosen anew. */
@@ -786,20 +436,17 @@ take_step (GstMoshiOutput * self, const GstMoshiStep * step)
     case GST_MOSHI_STEP_ITEM:
       return take_item (self, step);
     case GST_MOSHI_STEP_LISTEN:
-      return listen (self, step);
     case GST_MOSHI_STEP_PLAY:
-      return step->item ? push_live_packet (self, step) :
-          play_live (self, step);
     case GST_MOSHI_STEP_CONCEAL:
-      return conceal (self, step);
     case GST_MOSHI_STEP_TRIM:
     case GST_MOSHI_STEP_DROP:
-      return skip (self, step);
+      return gst_moshi_output_take_live_step (self, step);
     case GST_MOSHI_STEP_PENDING:
       return push_pending (self, step->ticks);
     case GST_MOSHI_STEP_SILENCE:
-      return self->talk->live ? push_live_silence (self, step) :
-          push_silence (self, get_position (self), step->ticks);
+      return self->talk->live ? gst_moshi_output_take_live_step (self, step) :
+          gst_moshi_output_push_silence (self,
+          gst_moshi_output_get_position (self), step->ticks);
     case GST_MOSHI_STEP_FILL:
       return fill (self, step->ticks);
     case GST_MOSHI_STEP_GIVE_UP:
