@@ -30,6 +30,7 @@ typedef struct
   MoshiPlayoutCounters counters;
   gint64 until;                 /* of the last wait */
   gint64 first;                 /* when audio was first played, or -1 */
+  guint steps;                  /* done, of any kind */
 } Owner;
 
 static void
@@ -102,6 +103,7 @@ obey (Owner * self, const MoshiPlayoutDecision * decision, gint64 now)
     self->played += taken;
     self->made += made;
   }
+  self->steps++;
   self->taken += taken;
   self->position += made;
   moshi_playout_done (self->playout, decision->step, (guint) taken,
@@ -226,6 +228,44 @@ test_no_jitter (void)
       g_assert_cmpuint (owner.counters.stretched, ==, 0);
       owner_clear (&owner);
     }
+  }
+}
+
+/* What a network in order costs: a step a packet, for packets that come a
+ * little before and a little after they are due, speech and silence alike. */
+static void
+test_steps (gconstpointer loud)
+{
+  const guint n = 1000, settled = 100;
+  gint64 shift;
+  guint i;
+
+  for (shift = 0; shift < MS (20); shift += 97) {
+    guint64 filled = 0, trimmed = 0;
+    guint steps = 0;
+    Owner owner;
+
+    owner_init (&owner, MS (60), MS (20), 0);
+    owner.described = TRUE;
+    owner.loud = loud != NULL;
+    run (&owner, 0);
+    for (i = 0; i < n; i++) {
+      gint64 at = MS (700) + shift + i * MS (20) + (i * 7 % 5) * MS (0.1);
+
+      run_until (&owner, at);
+      arrive (&owner, MS (20), at);
+      run (&owner, at);
+      if (i == settled) {
+        steps = owner.steps;
+        filled = owner.counters.filled;
+        trimmed = owner.counters.trimmed;
+      }
+    }
+    g_assert_cmpuint (owner.steps - steps, <=, n - settled + 2);
+    g_assert_cmpuint (owner.counters.filled, ==, filled);
+    g_assert_cmpuint (owner.counters.trimmed, ==, trimmed);
+    g_assert_cmpuint (owner.counters.concealed, ==, 0);
+    owner_clear (&owner);
   }
 }
 
@@ -545,6 +585,9 @@ main (int argc, char **argv)
   g_test_add_func ("/playout/silence", test_silence);
   g_test_add_func ("/playout/late-wakeup", test_late_wakeup);
   g_test_add_func ("/playout/no-jitter", test_no_jitter);
+  g_test_add_data_func ("/playout/steps/speech", GINT_TO_POINTER (TRUE),
+      test_steps);
+  g_test_add_data_func ("/playout/steps/silence", NULL, test_steps);
   g_test_add_func ("/playout/jitter-learned", test_jitter_learned);
   g_test_add_func ("/playout/underrun", test_underrun);
   g_test_add_func ("/playout/no-margin", test_no_margin);

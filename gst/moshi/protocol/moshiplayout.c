@@ -63,6 +63,10 @@
 #define MIN_PIECE MS (5)
 #define PIECES_PER_SPREAD 12
 
+/* What is later by no more than this is in time: were it looked for when it is
+ * due, every other packet would just not be there yet, and pieces be broken. */
+#define IN_TIME MS (2)
+
 /* Silence where nothing is expected: 20 ms, as long as the usual packet up, so
  * that an output of nothing wakes the pipeline as often as an input does. Where
  * audio is about to come each bit is a delay that it suffers. */
@@ -85,10 +89,12 @@
  * before a word. */
 #define MIN_TRIM MS (5)
 
-/* So much of a silence is kept in hand until it is known what follows it, and
- * while it lasts a share of the spread. */
+/* So much of a silence is kept in hand until it is known what follows it; while
+ * it lasts, a share of the spread is delay enough, if not less than is in hand
+ * anyway: what were trimmed of that would have to be made again at once. */
 #define GUARD MS (10)
 #define QUIET_SHARE 4
+#define QUIET_LEAST (GUARD + IN_TIME)
 
 /* Before a word so much of it, whatever the delay */
 #define EDGE MS (2.5)
@@ -416,7 +422,8 @@ decide_quiet (MoshiPlayout * self, gint64 now, const View * view,
 {
   gint64 rest = (gint64) view->run.duration - (view->known ? EDGE : GUARD);
   gint64 above = view->known ? view->excess :
-      view->excess + view->spread - view->spread / QUIET_SHARE;
+      view->excess + view->spread - MAX (view->spread / QUIET_SHARE,
+      QUIET_LEAST);
   gint64 trim = MIN (above, rest);
   gint64 wait = round_up (-view->excess, SAMPLE_GRAIN);
 
@@ -439,7 +446,7 @@ static gint64
 get_piece (MoshiPlayout * self, const View * view)
 {
   gint64 hand = (gint64) self->queued + view->ahead;
-  gint64 overdue = view->excess + view->spread - hand;
+  gint64 overdue = view->excess + view->spread - hand - IN_TIME;
   gint64 piece = CLAMP (view->spread / PIECES_PER_SPREAD, MIN_PIECE, PIECE);
 
   if (hand >= view->spread + PIECE || overdue <= -PIECE)
