@@ -15,12 +15,9 @@
  * talk->cond with self->lock held; who wakes it never takes self->lock.
  */
 
-#include "gstmoshiinput.h"
+#include "gstmoshiinputprivate.h"
 
-#include "gstmoshiframer.h"
 #include "gstmoshipacket.h"
-#include "gstmoshischedule.h"
-#include "gstmoshitimeline.h"
 
 GST_DEBUG_CATEGORY_STATIC (moshiinput_debug);
 #define GST_CAT_DEFAULT moshiinput_debug
@@ -37,37 +34,6 @@ GST_DEBUG_CATEGORY_STATIC (moshiinput_debug);
 
 /* Live: silence in place of a late source comes in steps of 20 ms. */
 #define FILL_STEP 960
-
-/* Shortest Opus frame, 2.5 ms */
-#define MIN_FRAME_TICKS 120
-
-struct _GstMoshiInput
-{
-  gatomicrefcount refs;
-  GstElement *element;          /* weak: it unsets our talk before it goes */
-
-  GMutex lock;
-
-  /* Changes only while nothing streams, by lock */
-  GstMoshiTalk *talk;
-
-  /* By lock */
-  GstMoshiFramer framer;
-  gboolean has_format;
-  gboolean opus;                /* packets, sent as they are */
-  GstMoshiTimeline timeline;
-  guint64 tail;                 /* ticks */
-  guint64 drain_timeout;        /* µs */
-  guint64 encoded;              /* ticks of the timeline that left as packets */
-  GstClockTime lag;             /* live: how late buffers come by their stamps */
-
-  /* Atomic: a change of state must not wait for a streaming thread that waits
-   * for the server with `lock` held */
-  gint playing;                 /* the element's clock runs */
-};
-
-static GstFlowReturn send_packet (gpointer user_data, GBytes * packet,
-    guint ticks, gboolean loud);
 
 /**
  * gst_moshi_input_get_template_caps:
@@ -101,7 +67,7 @@ gst_moshi_input_new (GstElement * element)
       "Moshi: the speaking half");
   g_atomic_ref_count_init (&self->refs);
   self->element = element;
-  gst_moshi_framer_init (&self->framer, send_packet, self);
+  gst_moshi_framer_init (&self->framer, gst_moshi_input_send_packet, self);
   g_mutex_init (&self->lock);
   gst_moshi_timeline_reset (&self->timeline);
   return self;
@@ -209,55 +175,6 @@ gst_moshi_input_set_encoder (GstMoshiInput * self, gint bitrate,
   gst_moshi_framer_set_encoder (&self->framer, bitrate, complexity);
 }
 
-static GstFlowReturn
-send_packet (gpointer user_data, GBytes * packet, guint ticks, gboolean loud)
-{
-  GstMoshiInput *self = user_data;
-
-  self->encoded += ticks;
-  return gst_moshi_talk_send (self->talk, self->element, packet, ticks, loud,
-      self->timeline.origin + gst_moshi_ticks_to_time (self->encoded));
-}
-
-/* Once an error is on the bus upstream stops without adding another. */
-static GstFlowReturn
-fail_encoding (GstMoshiInput * self, const GError * error)
-{
-  GST_ELEMENT_ERROR (self->element, STREAM, ENCODE, (NULL),
-      ("%s", error->message));
-  gst_moshi_talk_fail (self->talk);
-  return GST_FLOW_EOS;
-}
-
-/* Takes n frames, or silence with NULL. */
-static GstFlowReturn
-feed (GstMoshiInput * self, const guint8 * data, guint64 n_frames)
-{
-  g_autoptr (GError) error = NULL;
-  GstFlowReturn ret = gst_moshi_framer_feed (&self->framer, data, n_frames,
-      &error);
-
-  return error ? fail_encoding (self, error) : ret;
-}
-
-static guint
-get_unit (GstMoshiInput * self)
-{
-  return gst_moshi_framer_get_unit (&self->framer);
-}
-
-static void
-flush_partial (GstMoshiInput * self)
-{
-  g_autoptr (GError) error = NULL;
-  guint pad;
-
-  gst_moshi_framer_flush (&self->framer, &pad, &error);
-  if (error)
-    fail_encoding (self, error);
-  gst_moshi_timeline_pad (&self->timeline, pad);
-}
-
 /**
  * gst_moshi_input_set_caps:
  * @self: a speaking half
@@ -284,7 +201,7 @@ gst_moshi_input_set_caps (GstMoshiInput * self, const GstCaps * caps)
   if (!self->has_format || opus != self->opus
       || !gst_audio_info_is_equal (&info, &self->framer.info)) {
     if (self->framer.fill > 0)
-      flush_partial (self);
+      gst_moshi_input_flush_partial (self);
     gst_moshi_timeline_settle (&self->timeline);
     gst_moshi_framer_set_info (&self->framer, &info);
     self->opus = opus;
@@ -376,75 +293,6 @@ begin_run (GstMoshiInput * self, GstClockTime pts, GstClockTime time)
       GST_TIME_ARGS (pts));
 }
 
-/* Tells the listening half how far the input is, and counts what was cut. */
-static void
-report_length (GstMoshiInput * self, guint64 trimmed)
-{
-  GstMoshiTalk *talk = self->talk;
-
-  g_mutex_lock (&talk->lock);
-  talk->run_length = gst_moshi_timeline_get_length (&self->timeline);
-  talk->input_trimmed += trimmed;
-  if (!talk->live)
-    g_cond_broadcast (&talk->cond);
-  g_mutex_unlock (&talk->lock);
-}
-
-static gboolean
-is_live (GstMoshiInput * self)
-{
-  gboolean live;
-
-  g_mutex_lock (&self->talk->lock);
-  live = self->talk->input_live;
-  g_mutex_unlock (&self->talk->lock);
-  return live;
-}
-
-/* Sends packets of silence, as many as fit into the given ticks. */
-static GstFlowReturn
-send_silent_packets (GstMoshiInput * self, guint64 ticks)
-{
-  static const guint durations[] = { 960, 480, 240, 120 };
-  GstFlowReturn ret = GST_FLOW_OK;
-  guint i;
-
-  for (i = 0; i < G_N_ELEMENTS (durations); i++) {
-    gsize size;
-    const guint8 *data = moshi_opus_silence_packet (durations[i], 1, &size);
-    g_autoptr (GBytes) packet = g_bytes_new_static (data, size);
-
-    for (; ticks >= durations[i] && ret == GST_FLOW_OK; ticks -= durations[i])
-      ret = send_packet (self, packet, durations[i], FALSE);
-  }
-  return ret;
-}
-
-/* Sends silence of the given ticks, whole samples, or whole packets of it. */
-static GstFlowReturn
-feed_silence (GstMoshiInput * self, guint64 ticks)
-{
-  ticks -= ticks % (self->opus ? MIN_FRAME_TICKS : get_unit (self));
-  self->timeline.next += ticks;
-  g_mutex_lock (&self->talk->lock);
-  self->talk->input_filled += ticks;
-  g_mutex_unlock (&self->talk->lock);
-  /* Before it is sent: a gap longer than the window goes up as its answers
-   * go out, which they do up to this length. */
-  report_length (self, 0);
-  if (self->opus)
-    return send_silent_packets (self, ticks);
-  return feed (self, NULL, ticks / get_unit (self));
-}
-
-/* Lets the next sample stand at the time given, nothing filled nor cut. */
-static void
-follow (GstMoshiInput * self, GstClockTime time)
-{
-  gst_moshi_timeline_follow (&self->timeline, time);
-  self->encoded = MIN (self->encoded, self->timeline.next);
-}
-
 static GstClockTime
 get_duration (GstMoshiInput * self, GstBuffer * buffer)
 {
@@ -491,22 +339,23 @@ align (GstMoshiInput * self, GstClockTime time, gboolean discont)
       GST_TIME_ARGS (gst_moshi_ticks_to_time (ABS (gap))),
       GST_TIME_ARGS (time));
 
-  if (is_live (self)
+  if (gst_moshi_input_is_live (self)
       && gst_moshi_ticks_to_time (ABS (gap)) > MAX_LIVE_GAP) {
     GST_WARNING_OBJECT (self->element, "input jumps in time, following it");
-    follow (self, time);
+    gst_moshi_input_follow (self, time);
     return GST_FLOW_OK;
   }
 
   silence = gst_moshi_timeline_take_gap (&self->timeline, gap);
-  return silence > 0 ? feed_silence (self, silence) : GST_FLOW_OK;
+  return silence > 0 ? gst_moshi_input_feed_silence (self,
+      silence) : GST_FLOW_OK;
 }
 
 /* Takes the samples of a buffer, but for those whose time was sent already. */
 static GstFlowReturn
 feed_buffer (GstMoshiInput * self, GstBuffer * buffer)
 {
-  const guint unit = get_unit (self);
+  const guint unit = gst_moshi_input_get_unit (self);
   const guint bpf = GST_AUDIO_INFO_BPF (&self->framer.info);
   GstFlowReturn ret = GST_FLOW_OK;
   GstMapInfo map;
@@ -521,9 +370,9 @@ feed_buffer (GstMoshiInput * self, GstBuffer * buffer)
   n_frames = map.size / bpf;
   cut = gst_moshi_timeline_take_samples (&self->timeline, n_frames, unit);
   n_frames -= cut;
-  report_length (self, cut * unit);
+  gst_moshi_input_report_length (self, cut * unit);
   if (n_frames > 0)
-    ret = feed (self, map.data + cut * bpf, n_frames);
+    ret = gst_moshi_input_feed (self, map.data + cut * bpf, n_frames);
 
   gst_buffer_unmap (buffer, &map);
   return ret;
@@ -546,13 +395,13 @@ feed_opus_buffer (GstMoshiInput * self, GstBuffer * buffer)
   early = gst_moshi_packet_clip (&packet, buffer, &self->timeline.segment);
   if (!gst_moshi_timeline_take_packet (&self->timeline, packet.ticks,
           packet.clipped)) {
-    report_length (self, packet.ticks);
+    gst_moshi_input_report_length (self, packet.ticks);
     return GST_FLOW_OK;
   }
   if (early)
     gst_moshi_timeline_settle (&self->timeline);
-  report_length (self, 0);
-  return send_packet (self, packet.bytes, packet.ticks, FALSE);
+  gst_moshi_input_report_length (self, 0);
+  return gst_moshi_input_send_packet (self, packet.bytes, packet.ticks, FALSE);
 }
 
 /* Batch: what comes next is in another segment, and so is the output from there
@@ -583,7 +432,7 @@ enter_segment (GstMoshiInput * self)
   GstFlowReturn ret = GST_FLOW_OK;
 
   self->timeline.crossing = FALSE;
-  if (is_live (self))
+  if (gst_moshi_input_is_live (self))
     return GST_FLOW_OK;
   if (gst_moshi_timeline_find_gap (&self->timeline, self->timeline.base, TRUE,
           self->opus) < 0)
@@ -626,7 +475,8 @@ take_buffer (GstMoshiInput * self, GstBuffer * buffer)
   if (GST_CLOCK_TIME_IS_VALID (pts))
     pts = MAX (pts, self->timeline.segment.start);
   ret = place (self, pts, &time);
-  if (ret == GST_FLOW_OK && is_live (self) && GST_CLOCK_TIME_IS_VALID (time))
+  if (ret == GST_FLOW_OK && gst_moshi_input_is_live (self)
+      && GST_CLOCK_TIME_IS_VALID (time))
     learn_lag (self, time + get_duration (self, buffer));
   if (ret == GST_FLOW_OK)
     ret = align (self, time, GST_BUFFER_IS_DISCONT (buffer));
@@ -705,12 +555,12 @@ fill_gap (GstMoshiInput * self, GstClockTime begin, GstClockTime end)
   GstFlowReturn ret = place (self, begin, &time);
 
   time = gst_moshi_timeline_locate (&self->timeline, end);
-  if (is_live (self))
+  if (gst_moshi_input_is_live (self))
     time = MIN (time, get_horizon (self));
   if (ret == GST_FLOW_OK && gst_moshi_timeline_find_gap (&self->timeline, time,
           TRUE, self->opus) > 0)
     ret = align (self, time, TRUE);
-  report_length (self, 0);
+  gst_moshi_input_report_length (self, 0);
   return ret;
 }
 
@@ -744,155 +594,6 @@ gst_moshi_input_gap (GstMoshiInput * self, GstClockTime pts,
   return ret;
 }
 
-/* Batch: the last packet, the tail, and what it takes to get every answer. */
-static GstFlowReturn
-finish_batch (GstMoshiInput * self)
-{
-  const guint64 end =
-      gst_moshi_timeline_get_length (&self->timeline) + self->tail;
-  GstMoshiTalk *talk = self->talk;
-  guint64 n_frames = (self->tail + GST_MOSHI_FLUSH_TICKS) / get_unit (self);
-
-  g_mutex_lock (&talk->lock);
-  talk->run_length = end;
-  talk->end = talk->run_start + end;
-  talk->input_eos = TRUE;
-  if (talk->schedule)
-    gst_moshi_schedule_hear_locked (talk->schedule, NULL);
-  g_cond_broadcast (&talk->cond);
-  g_mutex_unlock (&talk->lock);
-
-  if (self->opus)
-    return send_silent_packets (self, self->tail + GST_MOSHI_FLUSH_TICKS);
-  return feed (self, NULL, gst_moshi_framer_fill_up (&self->framer, n_frames));
-}
-
-/* The tail of a pair goes up in real time, whatever came before it, and from now
- * on: input that is not live may be far behind the clock. */
-static void
-begin_paired_tail (GstMoshiInput * self)
-{
-  GstClockTime now = gst_element_get_current_running_time (self->element);
-
-  g_mutex_lock (&self->lock);
-  if (self->timeline.running && !is_live (self)
-      && GST_CLOCK_TIME_IS_VALID (now))
-    follow (self, now);
-  g_mutex_unlock (&self->lock);
-  gst_moshi_talk_set_input_live (self->talk, TRUE);
-}
-
-/**
- * gst_moshi_input_eos:
- * @self: a speaking half
- *
- * Streaming thread: no more input comes. In batch this sends the tail, and
- * waits as gst_moshi_input_chain() does; live the tail is given by
- * gst_moshi_input_fill() as time goes by.
- *
- * Returns: as gst_moshi_input_chain()
- */
-GstFlowReturn
-gst_moshi_input_eos (GstMoshiInput * self)
-{
-  GstMoshiTalk *talk = self->talk;
-  GstFlowReturn ret = GST_FLOW_OK;
-  gboolean live;
-
-  if (talk->paired)
-    begin_paired_tail (self);
-  live = is_live (self);
-
-  g_mutex_lock (&self->lock);
-  if (!live && self->timeline.running)
-    ret = finish_batch (self);
-  self->timeline.running = self->timeline.running && live;
-  g_mutex_unlock (&self->lock);
-
-  g_mutex_lock (&talk->lock);
-  if (!talk->input_eos) {
-    talk->input_eos = TRUE;
-    talk->end = talk->sent + self->framer.fill * get_unit (self) + self->tail;
-  }
-  talk->input_done = TRUE;
-  talk->done_time = g_get_monotonic_time ();
-  g_cond_broadcast (&talk->cond);
-  g_mutex_unlock (&talk->lock);
-  return ret;
-}
-
-static gint64
-get_drain_deadline_locked (GstMoshiInput * self)
-{
-  return MAX (self->talk->done_time, self->talk->last_answer)
-      + self->drain_timeout;
-}
-
-/* Waits until the server takes more of a tail that nobody listens to. */
-static gboolean
-wait_alone (GstMoshiInput * self)
-{
-  GstMoshiTalk *talk = self->talk;
-  gboolean room = FALSE, in_time = TRUE;
-
-  g_mutex_lock (&talk->lock);
-  while (!room && in_time && talk->sent < talk->end && !talk->schedule
-      && talk->ready && !talk->failed && !talk->input_flushing) {
-    room = talk->sent < talk->received + GST_MOSHI_WINDOW;
-    if (!room)
-      in_time = g_cond_wait_until (&talk->cond, &talk->lock,
-          get_drain_deadline_locked (self));
-  }
-  g_mutex_unlock (&talk->lock);
-  return room;
-}
-
-/* Nobody listens, so nobody keeps the server fed as time goes by: what is left
- * goes up as fast as the server takes it. */
-static void
-finish_alone (GstMoshiInput * self)
-{
-  while (wait_alone (self)) {
-    g_mutex_lock (&self->lock);
-    if (self->opus)
-      send_silent_packets (self, self->framer.frame_ticks);
-    else
-      feed (self, NULL, gst_moshi_framer_fill_up (&self->framer, 1));
-    g_mutex_unlock (&self->lock);
-  }
-}
-
-/**
- * gst_moshi_input_wait_drained:
- * @self: a speaking half of a pair, after gst_moshi_input_eos()
- *
- * Streaming thread: waits until the listening half has played every answer, or
- * waits in vain. Where nobody listens it sends the tail.
- *
- * Returns: %FALSE if a flush has ended the wait
- */
-gboolean
-gst_moshi_input_wait_drained (GstMoshiInput * self)
-{
-  GstMoshiTalk *talk = self->talk;
-  gboolean flushing;
-
-  g_mutex_lock (&talk->lock);
-  while (!talk->input_flushing && !talk->failed && talk->ready
-      && talk->schedule && !talk->output_done) {
-    if (!g_cond_wait_until (&talk->cond, &talk->lock,
-            get_drain_deadline_locked (self)))
-      break;
-  }
-  g_mutex_unlock (&talk->lock);
-
-  finish_alone (self);
-  g_mutex_lock (&talk->lock);
-  flushing = talk->input_flushing;
-  g_mutex_unlock (&talk->lock);
-  return !flushing;
-}
-
 /**
  * gst_moshi_input_flush:
  * @self: a speaking half
@@ -909,8 +610,8 @@ gst_moshi_input_flush (GstMoshiInput * self, GstEvent * event)
 
   gst_event_parse_flush_stop (event, &reset_time);
   g_mutex_lock (&self->lock);
-  if (is_live (self) && self->timeline.running && !reset_time)
-    self->timeline.next -= self->framer.fill * get_unit (self);
+  if (gst_moshi_input_is_live (self) && self->timeline.running && !reset_time)
+    self->timeline.next -= self->framer.fill * gst_moshi_input_get_unit (self);
   else
     gst_moshi_timeline_reset (&self->timeline);
   gst_moshi_framer_clear (&self->framer);
@@ -962,12 +663,12 @@ fill_until (GstMoshiInput * self, GstClockTime due)
     begin_run (self, 0, due);
   at = gst_moshi_timeline_get_time (&self->timeline);
   if (at + MAX_LIVE_LEAP < due)
-    follow (self, due);
+    gst_moshi_input_follow (self, due);
   else if (at < due) {
     /* Whenever the output's task wakes: the packets keep their grid. */
     ticks = gst_moshi_time_to_ticks (due - at);
     if (ticks >= FILL_STEP)
-      feed_silence (self, ticks - ticks % FILL_STEP);
+      gst_moshi_input_feed_silence (self, ticks - ticks % FILL_STEP);
   }
 }
 
