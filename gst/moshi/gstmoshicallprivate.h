@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What gstmoshicall.c and gstmoshicallimage.c share. */
+/* What the files of the call share. */
 #pragma once
 
 #include "gstmoshicall.h"
 #include "protocol/moshiopus.h"
 
 G_BEGIN_DECLS
+
+GST_DEBUG_CATEGORY_EXTERN (gst_moshi_call_debug);
 
 /* One session of the call. Its owner is the session, as user data. */
 typedef struct
@@ -64,8 +66,26 @@ struct _GstMoshiCall
   gint over;                    /* atomic: the end is on the bus, or wanted */
 };
 
+GstMoshiCallLeg *gst_moshi_call_new_leg (GstMoshiCall * self, GError ** error);
+void gst_moshi_call_reap (GstMoshiCall * self, GstMoshiCallLeg * but);
+void gst_moshi_call_end_leg (GstMoshiCall * self, GstMoshiCallLeg ** leg);
+
+void gst_moshi_call_post_progress (GstMoshiCall * self, GstProgressType type,
+    const gchar * text);
+void gst_moshi_call_notify_state (GstMoshiCall * self);
+void gst_moshi_call_set_state (GstMoshiCall * self, MoshiLifeState state,
+    guint index);
 void gst_moshi_call_give_up (GstMoshiCall * self, const GError * error,
     guint http_status, guint close_code);
+void gst_moshi_call_on_event (MoshiSession * session,
+    const MoshiSessionEvent * event, gpointer user_data);
+
+guint gst_moshi_call_get_index (GstMoshiCall * self);
+void gst_moshi_call_start_current (GstMoshiCall * self);
+void gst_moshi_call_finish_change_over (GstMoshiCall * self);
+void gst_moshi_call_check_renewal (GstMoshiCall * self, GBytes * packet);
+gboolean gst_moshi_call_stand_in (GstMoshiCall * self);
+
 gboolean gst_moshi_call_prepare_image (GstMoshiCall * self,
     const GstMoshiSettings * settings, MoshiSessionConfig * config);
 void gst_moshi_call_give_image_locked (GstMoshiCall * self,
