@@ -1,20 +1,30 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Writes speech.opus: 40 s of speech with its pauses, in packets of 20 ms, for
-# the playout to be tried on in the element. Needs espeak-ng, sox, opus-tools.
+# Writes mask.json, where speech is in two minutes of it, and speech.opus, their
+# first 40 s in packets of 20 ms, for the playout to be tried on in the element.
+# The speech is recorded: Debian's asterisk-core-sounds-en-g722, whose directory
+# of sounds may be given. Needs ffmpeg, sox, opus-tools.
 set -e
+sounds=${1:-/usr/share/asterisk/sounds/en_US_f_Allison}
 dir=$(dirname "$0")
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-espeak-ng -v en-gb -s 140 -w "$tmp/a.wav" "Good morning. I have read your letter,
-twice, and there is one thing that I do not understand. You say that the train
-was late. But it was not: I stood on the platform, with my watch in my hand, and
-it came at ten past eight. Who told you otherwise? Perhaps it does not matter. We
-met, after all, and we had a good day by the sea. Do you remember the old man
-with the telescope? He let us look at the ships. I counted seven; you counted
-nine. Well. I have been thinking about it since. There is a house for sale, up on
-the hill, behind the church. It is small, and the roof needs some work, and yet
-from the window upstairs you can see all of the bay. Shall we go and look at it?
-Write soon, or better, ring me up: I am at home on Sunday."
-sox "$tmp/a.wav" -r 24000 -c 1 -b 16 "$tmp/b.wav" pad 0.3 1 trim 0 40
-opusenc --quiet --bitrate 16 --framesize 20 --vbr "$tmp/b.wav" "$dir/speech.opus"
+
+# What she says, with its pauses as they are, and the pause after it: in talk it
+# is the other one's turn then, or a breath is taken.
+set -- demo-congrats 0.6 demo-nogo 1.1 demo-echotest 0.8 \
+  queue-periodic-announce 1.4 demo-moreinfo 0.7 tt-allbusy 1.0 demo-thanks 0.9 \
+  dir-intro 1.5
+parts=
+while [ $# -gt 0 ]; do
+  ffmpeg -nostdin -loglevel error -f g722 -i "$sounds/$1.g722" -ar 24000 \
+    -ac 1 -flags bitexact "$tmp/$1.wav"
+  sox -D "$tmp/$1.wav" "$tmp/$1.padded.wav" pad 0 "$2"
+  parts="$parts $tmp/$1.padded.wav"
+  shift 2
+done
+sox -D $parts -b 16 "$tmp/speech.wav" pad 0.3 trim 0 120
+"$dir/make-mask.py" "$tmp/speech.wav" >"$dir/mask.json"
+sox -D "$tmp/speech.wav" "$tmp/start.wav" trim 0 40
+opusenc --quiet --bitrate 16 --framesize 20 --vbr "$tmp/start.wav" \
+  "$dir/speech.opus"
