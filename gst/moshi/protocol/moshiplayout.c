@@ -92,7 +92,7 @@
 /* So much of a silence is kept in hand until it is known what follows it; while
  * it lasts, a share of the spread is delay enough, if not less than is in hand
  * anyway: what were trimmed of that would have to be made again at once. */
-#define GUARD MS (10)
+#define GUARD MS (5)
 #define QUIET_SHARE 4
 #define QUIET_LEAST (GUARD + IN_TIME)
 
