@@ -95,6 +95,8 @@ add_output_locked (GstStructure * stats, GstMoshiTalk * talk)
   set_time (stats, "trimmed", talk->playout.trimmed);
   set_time (stats, "dropped", talk->output_dropped + talk->playout.dropped);
   set_time (stats, "filled", talk->output_filled + talk->playout.filled);
+  set_time (stats, "lengthened", talk->playout.lengthened);
+  set_time (stats, "shortened", talk->playout.shortened);
   gst_structure_set (stats,
       "lag", G_TYPE_UINT64, get_lag_locked (talk),
       "words", G_TYPE_UINT, talk->words ?

@@ -225,7 +225,8 @@ test_no_jitter (void)
       talk (&owner, at + MS (160), 500);
       g_assert_cmpuint (owner.counters.filled, ==, filled);
       g_assert_cmpuint (owner.counters.concealed, ==, 0);
-      g_assert_cmpuint (owner.counters.stretched, ==, 0);
+      g_assert_cmpuint (owner.counters.lengthened, ==, 0);
+      g_assert_cmpuint (owner.counters.shortened, ==, 0);
       owner_clear (&owner);
     }
   }

@@ -580,7 +580,8 @@ moshi_playout_count (MoshiPlayoutCounters * self, MoshiPlayoutStep step,
 {
   switch (step) {
     case MOSHI_PLAYOUT_PLAY:
-      self->stretched += (guint64) ABS ((gint64) made - taken);
+      self->lengthened += made - MIN (made, taken);
+      self->shortened += taken - MIN (made, taken);
       break;
     case MOSHI_PLAYOUT_SILENCE:
       self->filled += made;

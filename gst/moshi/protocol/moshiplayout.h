@@ -55,7 +55,8 @@ typedef struct
  * @filled: silence where there was no audio, or more of it before a word
  * @trimmed: silence that came and was not played
  * @dropped: the same, with speech in it
- * @stretched: by how much speech was made longer or shorter, all in all
+ * @lengthened: by how much speech was made longer, all in all
+ * @shortened: the same, shorter
  *
  * In samples at 48 kHz.
  */
@@ -65,7 +66,8 @@ typedef struct
   guint64 filled;
   guint64 trimmed;
   guint64 dropped;
-  guint64 stretched;
+  guint64 lengthened;
+  guint64 shortened;
 } MoshiPlayoutCounters;
 
 /**
