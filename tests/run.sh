@@ -12,7 +12,7 @@
 #   plain    gcc, the whole suite, then the README's pipelines, the demo and the
 #            recipes of docs/
 #   asan     gcc with AddressSanitizer and UBSan, the whole suite
-#   clang    builds only: no warning of clang's either
+#   clang    builds only: no warning of clang's either, which looks after locks
 #   fuzz     libFuzzer, a minute each target (tests/fuzz/run.sh)
 #
 # In every build a warning is an error. Builds live in build-test-*/.
@@ -151,6 +151,7 @@ for part in $parts; do
       CC=clang
       export CC
       build clang || true
+      tap "clang: locks" tests/generic/check-locks.sh
       unset CC
       ;;
     fuzz)

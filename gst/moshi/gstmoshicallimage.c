@@ -67,6 +67,7 @@ gst_moshi_call_give_image_locked (GstMoshiCall * self, MoshiSession * session)
 
 static void
 give_to_all_locked (GstMoshiCall * self, GBytes * message)
+MOSHI_REQUIRES (self->lock)
 {
   guint i;
 

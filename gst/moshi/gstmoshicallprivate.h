@@ -89,6 +89,7 @@ gboolean gst_moshi_call_stand_in (GstMoshiCall * self);
 gboolean gst_moshi_call_prepare_image (GstMoshiCall * self,
     const GstMoshiSettings * settings, MoshiSessionConfig * config);
 void gst_moshi_call_give_image_locked (GstMoshiCall * self,
-    MoshiSession * session);
+    MoshiSession * session)
+    MOSHI_REQUIRES (self->lock);
 
 G_END_DECLS

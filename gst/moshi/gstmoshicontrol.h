@@ -5,6 +5,7 @@
 #include "gstmoshioutput.h"
 #include "gstmoshisettings.h"
 #include "gstmoshitalk.h"
+#include "session/moshilock.h"
 
 G_BEGIN_DECLS
 

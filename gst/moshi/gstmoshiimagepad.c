@@ -17,6 +17,7 @@
 #include "gstmoshierror.h"
 #include "protocol/moshiimage.h"
 #include "protocol/moshimessage.h"
+#include "session/moshilock.h"
 
 GST_DEBUG_CATEGORY_STATIC (moshiimagepad_debug);
 #define GST_CAT_DEFAULT moshiimagepad_debug

@@ -624,6 +624,7 @@ gst_moshi_input_flush (GstMoshiInput * self, GstEvent * event)
  * every answer. A server that is slow is not given more than that. */
 static guint64
 get_rest_locked (GstMoshiTalk * talk)
+MOSHI_REQUIRES (talk->lock)
 {
   const guint64 end = talk->end + GST_MOSHI_FLUSH_TICKS;
 

@@ -93,6 +93,7 @@ gst_moshi_input_eos (GstMoshiInput * self)
 
 static gint64
 get_drain_deadline_locked (GstMoshiInput * self)
+MOSHI_REQUIRES (self->talk->lock)
 {
   return MAX (self->talk->done_time, self->talk->last_answer)
       + self->drain_timeout;

@@ -34,6 +34,7 @@
 /* Where nobody listens nothing is kept. */
 static void
 append_locked (GstMoshiTalk * self, GstMoshiItem * item)
+MOSHI_REQUIRES (self->lock)
 {
   if (self->schedule == NULL) {
     gst_moshi_item_free (item);
@@ -47,6 +48,7 @@ append_locked (GstMoshiTalk * self, GstMoshiItem * item)
 
 static gboolean
 has_room_locked (GstMoshiTalk * self, guint duration)
+MOSHI_REQUIRES (self->lock)
 {
   const guint64 most = GST_MOSHI_MAX_QUEUED
       + (self->schedule ? self->schedule->model_delay : 0);
@@ -74,6 +76,7 @@ new_item (GstMoshiItemKind kind, GBytes * bytes, guint duration)
  * the place of a packet of which not all counts. */
 static gboolean
 add_audio_locked (GstMoshiTalk * self, GBytes * packet, guint duration)
+MOSHI_REQUIRES (self->lock)
 {
   if (self->schedule == NULL || !has_room_locked (self, duration)) {
     self->output_dropped += duration;
@@ -87,6 +90,7 @@ add_audio_locked (GstMoshiTalk * self, GBytes * packet, guint duration)
 
 static void
 forget_answered_locked (GstMoshiTalk * self)
+MOSHI_REQUIRES (self->lock)
 {
   GstMoshiItem *first;
 
@@ -100,6 +104,7 @@ forget_answered_locked (GstMoshiTalk * self)
 static gboolean
 deliver_locked (GstMoshiTalk * self, GBytes * packet, guint duration,
     guint64 end)
+MOSHI_REQUIRES (self->lock)
 {
   const guint64 left = end > self->received ? end - self->received : 0;
   const guint heard = MIN (self->join.skip, duration);
@@ -116,6 +121,7 @@ deliver_locked (GstMoshiTalk * self, GBytes * packet, guint duration,
 
 static void
 release_held_locked (GstMoshiTalk * self)
+MOSHI_REQUIRES (self->lock)
 {
   GstMoshiItem *item;
 
@@ -133,6 +139,7 @@ release_held_locked (GstMoshiTalk * self)
 /* No last reference: the talk has one of each session that is not over. */
 static void
 forget_successor_locked (GstMoshiTalk * self)
+MOSHI_REQUIRES (self->lock)
 {
   g_clear_pointer (&self->join.successor.session, moshi_session_unref);
 }
@@ -212,6 +219,7 @@ flush_session (MoshiSession * session)
 /* Whether the input has reached @at, and is at the end of a frame */
 static gboolean
 is_whole_locked (GstMoshiTalk * self, guint64 at)
+MOSHI_REQUIRES (self->lock)
 {
   if (self->sent < at)
     return FALSE;
@@ -244,6 +252,7 @@ gst_moshi_join_is_full_locked (GstMoshiTalk * self)
  * for again, from the packet on in which the answers stopped. */
 static void
 resume_locked (GstMoshiTalk * self)
+MOSHI_REQUIRES (self->lock)
 {
   GstMoshiItem *first = g_queue_peek_head (&self->join.kept);
   GList *link;
@@ -262,6 +271,7 @@ resume_locked (GstMoshiTalk * self)
 
 static void
 begin_locked (GstMoshiTalk * self, guint index, guint64 most)
+MOSHI_REQUIRES (self->lock)
 {
   GstMoshiItem *item = new_item (GST_MOSHI_ITEM_SESSION, NULL, 0);
 
@@ -338,6 +348,7 @@ gst_moshi_talk_set_leg (GstMoshiTalk * self, MoshiSession * session, guint leg)
 
 static void
 take_over_locked (GstMoshiTalk * self)
+MOSHI_REQUIRES (self->lock)
 {
   GstMoshiLeg *successor = &self->join.successor;
 
@@ -433,6 +444,7 @@ gst_moshi_talk_set_ready (GstMoshiTalk * self, gboolean ready)
 
 static void
 hold_locked (GstMoshiTalk * self, GstMoshiItem * item)
+MOSHI_REQUIRES (self->lock)
 {
   g_queue_push_tail (&self->join.held, item);
   self->join.held_ticks += item->duration;
@@ -443,6 +455,7 @@ hold_locked (GstMoshiTalk * self, GstMoshiItem * item)
 static gboolean
 take_packet_locked (GstMoshiTalk * self, guint leg, GBytes * packet,
     guint duration)
+MOSHI_REQUIRES (self->lock)
 {
   gboolean taken = TRUE;
 

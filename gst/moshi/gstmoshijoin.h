@@ -30,12 +30,17 @@ typedef struct
   gboolean spent;
 } GstMoshiProgress;
 
-void gst_moshi_join_clear_locked (GstMoshiTalk * self);
-void gst_moshi_join_settle_locked (GstMoshiTalk * self);
+void gst_moshi_join_clear_locked (GstMoshiTalk * self)
+    MOSHI_REQUIRES (self->lock);
+void gst_moshi_join_settle_locked (GstMoshiTalk * self)
+    MOSHI_REQUIRES (self->lock);
 void gst_moshi_join_keep_locked (GstMoshiTalk * self, GBytes * packet,
-    guint ticks);
-gboolean gst_moshi_join_is_full_locked (GstMoshiTalk * self);
-void gst_moshi_join_turn_locked (GstMoshiTalk * self);
+    guint ticks)
+    MOSHI_REQUIRES (self->lock);
+gboolean gst_moshi_join_is_full_locked (GstMoshiTalk * self)
+    MOSHI_REQUIRES (self->lock);
+void gst_moshi_join_turn_locked (GstMoshiTalk * self)
+    MOSHI_REQUIRES (self->lock);
 
 void gst_moshi_talk_set_leg (GstMoshiTalk * self, MoshiSession * session,
     guint leg);

@@ -113,30 +113,18 @@ gst_moshi_output_start (GstMoshiOutput * self,
   g_mutex_unlock (&self->talk->lock);
 }
 
-/* For threads that know nothing of the pad: the talk, locked, or NULL while one
- * is exchanged for another, after which the schedule starts anew. */
+/* For threads that know nothing of the pad, while one talk is exchanged for
+ * another: once it is locked, ours is the schedule it has, or it is not ours any
+ * more, and the schedule starts anew. */
 static GstMoshiTalk *
-enter_talk (GstMoshiOutput * self)
+ref_talk (GstMoshiOutput * self)
 {
   GstMoshiTalk *talk;
 
   g_mutex_lock (&self->talk_lock);
   talk = gst_moshi_talk_ref (self->talk);
   g_mutex_unlock (&self->talk_lock);
-
-  g_mutex_lock (&talk->lock);
-  if (talk->schedule == &self->schedule)
-    return talk;
-  g_mutex_unlock (&talk->lock);
-  gst_moshi_talk_unref (talk);
-  return NULL;
-}
-
-static void
-leave_talk (GstMoshiTalk * talk)
-{
-  g_mutex_unlock (&talk->lock);
-  gst_moshi_talk_unref (talk);
+  return talk;
 }
 
 /**
@@ -149,12 +137,12 @@ leave_talk (GstMoshiTalk * talk)
 void
 gst_moshi_output_set_latency (GstMoshiOutput * self, guint latency)
 {
-  GstMoshiTalk *talk = enter_talk (self);
+  g_autoptr (GstMoshiTalk) talk = ref_talk (self);
 
-  if (talk == NULL)
-    return;
-  gst_moshi_schedule_set_latency_locked (&self->schedule, latency);
-  leave_talk (talk);
+  g_mutex_lock (&talk->lock);
+  if (talk->schedule == &self->schedule)
+    gst_moshi_schedule_set_latency_locked (&self->schedule, latency);
+  g_mutex_unlock (&talk->lock);
 }
 
 /**
@@ -583,13 +571,14 @@ gst_moshi_output_set_playing (GstMoshiOutput * self, gboolean playing)
 void
 gst_moshi_output_end (GstMoshiOutput * self)
 {
-  GstMoshiTalk *talk = enter_talk (self);
+  g_autoptr (GstMoshiTalk) talk = ref_talk (self);
 
-  if (talk == NULL)
-    return;
-  self->schedule.end_now = TRUE;
-  gst_moshi_schedule_wake_locked (&self->schedule);
-  leave_talk (talk);
+  g_mutex_lock (&talk->lock);
+  if (talk->schedule == &self->schedule) {
+    self->schedule.end_now = TRUE;
+    gst_moshi_schedule_wake_locked (&self->schedule);
+  }
+  g_mutex_unlock (&talk->lock);
 }
 
 /**

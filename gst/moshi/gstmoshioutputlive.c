@@ -54,6 +54,7 @@ push_live_packet (GstMoshiOutput * self, const GstMoshiStep * step)
 /* Tells the playout what is loud of what was decoded last. */
 static void
 describe_locked (GstMoshiOutput * self, guint64 from, guint duration)
+MOSHI_REQUIRES (self->talk->lock)
 {
   guint at, part;
 

@@ -109,6 +109,7 @@ gst_moshi_schedule_set_upstream_latency_locked (GstMoshiSchedule * self,
 
 static gint64
 get_now_locked (GstMoshiSchedule * self)
+MOSHI_REQUIRES (self->talk->lock)
 {
   GstClockTime now = gst_element_get_current_running_time (self->element);
 
@@ -150,6 +151,7 @@ gst_moshi_schedule_arrived_locked (GstMoshiSchedule * self, guint duration)
  * its next segment begins, whose times they would not have. */
 static guint64
 get_words_end_locked (GstMoshiSchedule * self, gboolean * final)
+MOSHI_REQUIRES (self->talk->lock)
 {
   const GstMoshiSegment *next = g_queue_peek_head (&self->talk->segments);
   const guint64 end = next ? next->position : self->talk->run_length;
@@ -294,6 +296,7 @@ gst_moshi_schedule_done_locked (GstMoshiSchedule * self,
 static void
 take_item_locked (GstMoshiSchedule * self, GstMoshiStepKind kind,
     GstMoshiStep * step)
+MOSHI_REQUIRES (self->talk->lock)
 {
   step->kind = kind;
   step->item = g_queue_pop_head (&self->talk->items);
@@ -302,6 +305,7 @@ take_item_locked (GstMoshiSchedule * self, GstMoshiStepKind kind,
 
 static gboolean
 next_is_audio_locked (GstMoshiTalk * talk)
+MOSHI_REQUIRES (talk->lock)
 {
   GstMoshiItem *item = g_queue_peek_head (&talk->items);
 
@@ -310,6 +314,7 @@ next_is_audio_locked (GstMoshiTalk * talk)
 
 static void
 adopt_run_locked (GstMoshiSchedule * self, GstMoshiStep * step)
+MOSHI_REQUIRES (self->talk->lock)
 {
   GstMoshiTalk *talk = self->talk;
 
@@ -325,6 +330,7 @@ adopt_run_locked (GstMoshiSchedule * self, GstMoshiStep * step)
  * the same sample; it goes on in running time. */
 static gboolean
 cross_segment_locked (GstMoshiSchedule * self, GstMoshiStep * step)
+MOSHI_REQUIRES (self->talk->lock)
 {
   const guint unit = MAX (self->unit, 1);
   GstMoshiSegment *next = g_queue_peek_head (&self->talk->segments);
@@ -358,6 +364,7 @@ cross_segment_locked (GstMoshiSchedule * self, GstMoshiStep * step)
  * are not split where another segment begins. */
 static guint64
 get_room_locked (GstMoshiSchedule * self)
+MOSHI_REQUIRES (self->talk->lock)
 {
   const guint unit = MAX (self->unit, 1);
   GstMoshiSegment *next = g_queue_peek_head (&self->talk->segments);
@@ -375,6 +382,7 @@ get_room_locked (GstMoshiSchedule * self)
  * session that is lost is followed by another, or by an error. */
 static gint64
 get_drain_deadline_locked (GstMoshiSchedule * self)
+MOSHI_REQUIRES (self->talk->lock)
 {
   GstMoshiTalk *talk = self->talk;
 
@@ -386,6 +394,7 @@ get_drain_deadline_locked (GstMoshiSchedule * self)
 /* Batch: whether what is rendered can go, all of it or a part. */
 static gboolean
 can_push_pending_locked (GstMoshiSchedule * self, guint64 room)
+MOSHI_REQUIRES (self->talk->lock)
 {
   if (!self->whole_packets || self->talk->input_eos)
     return TRUE;
@@ -396,6 +405,7 @@ can_push_pending_locked (GstMoshiSchedule * self, guint64 room)
  * where it has to be packets, for as long as there will be more. */
 static guint64
 get_silence_locked (GstMoshiSchedule * self, guint64 left, guint64 room)
+MOSHI_REQUIRES (self->talk->lock)
 {
   if (left <= room)
     return left;
@@ -414,6 +424,7 @@ set_ticks (GstMoshiStep * step, GstMoshiStepKind kind, guint64 ticks)
 /* Batch: GST_MOSHI_STEP_NONE means wait until something changes. */
 static void
 choose_batch_locked (GstMoshiSchedule * self, GstMoshiStep * step)
+MOSHI_REQUIRES (self->talk->lock)
 {
   GstMoshiTalk *talk = self->talk;
   guint64 room = get_room_locked (self);
@@ -456,6 +467,7 @@ choose_batch_locked (GstMoshiSchedule * self, GstMoshiStep * step)
  * played, or when nobody is there to give it. */
 static gboolean
 is_drained_locked (GstMoshiSchedule * self)
+MOSHI_REQUIRES (self->talk->lock)
 {
   GstMoshiTalk *talk = self->talk;
   gint64 deadline = get_drain_deadline_locked (self);
@@ -474,6 +486,7 @@ is_drained_locked (GstMoshiSchedule * self)
 /* What came before PLAYING is as if it came now. */
 static void
 start_live_locked (GstMoshiSchedule * self)
+MOSHI_REQUIRES (self->talk->lock)
 {
   gint64 now = get_now_locked (self);
 
@@ -488,6 +501,7 @@ start_live_locked (GstMoshiSchedule * self)
 /* Live: the item stays in the talk's count until it is played. */
 static void
 take_live_item_locked (GstMoshiSchedule * self, GstMoshiStep * step)
+MOSHI_REQUIRES (self->talk->lock)
 {
   step->item = g_queue_pop_head (&self->talk->items);
   step->ticks = step->item->duration;
@@ -514,6 +528,7 @@ get_kind (MoshiPlayoutStep step)
 static gboolean
 must_decode_locked (GstMoshiSchedule * self, const GstMoshiItem * head,
     gint64 now)
+MOSHI_REQUIRES (self->talk->lock)
 {
   if (head == NULL || self->whole_packets)
     return FALSE;
@@ -526,6 +541,7 @@ must_decode_locked (GstMoshiSchedule * self, const GstMoshiItem * head,
 static GstMoshiItem *
 find_unheard_locked (GstMoshiSchedule * self, const GstMoshiItem * head,
     gint64 now)
+MOSHI_REQUIRES (self->talk->lock)
 {
   guint64 described = moshi_playout_get_described (self->playout), at = 0;
   guint64 wanted = moshi_playout_get_horizon (self->playout, head->duration,
@@ -546,6 +562,7 @@ find_unheard_locked (GstMoshiSchedule * self, const GstMoshiItem * head,
 static void
 set_decision_locked (GstMoshiSchedule * self, gboolean whole,
     const MoshiPlayoutDecision * decision, GstMoshiStep * step)
+MOSHI_REQUIRES (self->talk->lock)
 {
   step->kind = get_kind (decision->step);
   step->ticks = decision->duration;
@@ -565,6 +582,7 @@ set_decision_locked (GstMoshiSchedule * self, gboolean whole,
 static void
 choose_playout_locked (GstMoshiSchedule * self, GstMoshiItem * head,
     GstMoshiStep * step)
+MOSHI_REQUIRES (self->talk->lock)
 {
   const gboolean whole = self->whole_packets && self->decoded == 0;
   gint64 now = get_now_locked (self);
@@ -588,6 +606,7 @@ choose_playout_locked (GstMoshiSchedule * self, GstMoshiItem * head,
 
 static void
 choose_live_locked (GstMoshiSchedule * self, GstMoshiStep * step)
+MOSHI_REQUIRES (self->talk->lock)
 {
   GstMoshiTalk *talk = self->talk;
   GstMoshiItem *head = g_queue_peek_head (&talk->items);
@@ -616,6 +635,7 @@ choose_live_locked (GstMoshiSchedule * self, GstMoshiStep * step)
 /* A live output that is PAUSED has no deadline: nothing is due. */
 static void
 wait_locked (GstMoshiSchedule * self)
+MOSHI_REQUIRES (self->talk->lock)
 {
   GstMoshiTalk *talk = self->talk;
   gint64 deadline = talk->live ? 0 : get_drain_deadline_locked (self);
@@ -669,7 +689,6 @@ gst_moshi_schedule_choose_locked (GstMoshiSchedule * self, GstMoshiStep * step)
 void
 gst_moshi_schedule_sleep_locked (GstMoshiSchedule * self, GstClockTime until)
 {
-  GstMoshiTalk *talk = self->talk;
   GstClock *clock = gst_element_get_clock (self->element);
   GstClockID id;
 
@@ -681,11 +700,11 @@ gst_moshi_schedule_sleep_locked (GstMoshiSchedule * self, GstClockTime until)
   id = gst_clock_new_single_shot_id (clock,
       gst_element_get_base_time (self->element) + until);
   self->clock_id = id;
-  g_mutex_unlock (&talk->lock);
+  g_mutex_unlock (&self->talk->lock);
 
   gst_clock_id_wait (id, NULL);
 
-  g_mutex_lock (&talk->lock);
+  g_mutex_lock (&self->talk->lock);
   self->clock_id = NULL;
   gst_clock_id_unref (id);
   gst_object_unref (clock);

@@ -98,29 +98,44 @@ void gst_moshi_schedule_init (GstMoshiSchedule * self, GstElement * element,
     GstMoshiWords * words);
 void gst_moshi_schedule_clear (GstMoshiSchedule * self);
 void gst_moshi_schedule_start_locked (GstMoshiSchedule * self,
-    const GstMoshiSettings * settings);
-void gst_moshi_schedule_restart_locked (GstMoshiSchedule * self);
+    const GstMoshiSettings * settings)
+    MOSHI_REQUIRES (self->talk->lock);
+void gst_moshi_schedule_restart_locked (GstMoshiSchedule * self)
+    MOSHI_REQUIRES (self->talk->lock);
 void gst_moshi_schedule_set_latency_locked (GstMoshiSchedule * self,
-    guint latency);
+    guint latency)
+    MOSHI_REQUIRES (self->talk->lock);
 void gst_moshi_schedule_set_upstream_latency_locked (GstMoshiSchedule * self,
-    GstClockTime latency);
-guint64 gst_moshi_schedule_get_position_locked (GstMoshiSchedule * self);
+    GstClockTime latency)
+    MOSHI_REQUIRES (self->talk->lock);
+guint64 gst_moshi_schedule_get_position_locked (GstMoshiSchedule * self)
+    MOSHI_REQUIRES (self->talk->lock);
 void gst_moshi_schedule_arrived_locked (GstMoshiSchedule * self,
-    guint duration);
+    guint duration)
+    MOSHI_REQUIRES (self->talk->lock);
 void gst_moshi_schedule_hear_locked (GstMoshiSchedule * self,
-    const GstMoshiItem * item);
-void gst_moshi_schedule_expect_locked (GstMoshiSchedule * self);
-void gst_moshi_schedule_drop_locked (GstMoshiSchedule * self);
+    const GstMoshiItem * item)
+    MOSHI_REQUIRES (self->talk->lock);
+void gst_moshi_schedule_expect_locked (GstMoshiSchedule * self)
+    MOSHI_REQUIRES (self->talk->lock);
+void gst_moshi_schedule_drop_locked (GstMoshiSchedule * self)
+    MOSHI_REQUIRES (self->talk->lock);
 gboolean gst_moshi_schedule_decoded_locked (GstMoshiSchedule * self,
-    const GstMoshiStep * step, guint duration);
+    const GstMoshiStep * step, guint duration)
+    MOSHI_REQUIRES (self->talk->lock);
 void gst_moshi_schedule_listened_locked (GstMoshiSchedule * self,
-    const GstMoshiStep * step, gboolean loud);
+    const GstMoshiStep * step, gboolean loud)
+    MOSHI_REQUIRES (self->talk->lock);
 void gst_moshi_schedule_done_locked (GstMoshiSchedule * self,
-    const GstMoshiStep * step, guint taken, guint made);
+    const GstMoshiStep * step, guint taken, guint made)
+    MOSHI_REQUIRES (self->talk->lock);
 void gst_moshi_schedule_choose_locked (GstMoshiSchedule * self,
-    GstMoshiStep * step);
+    GstMoshiStep * step)
+    MOSHI_REQUIRES (self->talk->lock);
 void gst_moshi_schedule_sleep_locked (GstMoshiSchedule * self,
-    GstClockTime until);
-void gst_moshi_schedule_wake_locked (GstMoshiSchedule * self);
+    GstClockTime until)
+    MOSHI_REQUIRES (self->talk->lock);
+void gst_moshi_schedule_wake_locked (GstMoshiSchedule * self)
+    MOSHI_REQUIRES (self->talk->lock);
 
 G_END_DECLS

@@ -311,22 +311,23 @@ wait_due (GstMoshiSink * self, GstBuffer * piece, GstClockTime time)
  * told by the number of flushes. */
 static gboolean
 wait_room (GstMoshiSink * self, GstMoshiTalk * talk, gboolean * waited)
+MOSHI_REQUIRES (GST_BASE_SINK_CAST (self)->preroll_lock)
 {
-  GMutex *lock = GST_BASE_SINK_GET_PREROLL_LOCK (self);
   gboolean room;
   guint flushes;
 
   if (gst_moshi_talk_get_input_flushing (talk, &flushes))
     return FALSE;
-  g_mutex_unlock (lock);
+  GST_BASE_SINK_PREROLL_UNLOCK (self);
   room = gst_moshi_talk_wait_room (talk, flushes, waited);
-  g_mutex_lock (lock);
+  GST_BASE_SINK_PREROLL_LOCK (self);
   return room;
 }
 
 /* Not live: a piece goes at its time, and when the server takes it. */
 static GstFlowReturn
 play (GstMoshiSink * self, GstBuffer * piece, GstClockTime time)
+MOSHI_REQUIRES (GST_BASE_SINK_CAST (self)->preroll_lock)
 {
   g_autoptr (GstMoshiTalk) talk = ref_talk (self);
   gboolean waited = !GST_CLOCK_TIME_IS_VALID (self->shift);
@@ -365,6 +366,7 @@ cut_piece (GstMoshiSink * self, GstBuffer * buffer, gsize offset, gsize n)
 
 static GstFlowReturn
 play_raw (GstMoshiSink * self, GstBuffer * buffer)
+MOSHI_REQUIRES (GST_BASE_SINK_CAST (self)->preroll_lock)
 {
   const GstClockTime begin = self->position;
   const gsize size = gst_buffer_get_size (buffer);
@@ -386,6 +388,7 @@ play_raw (GstMoshiSink * self, GstBuffer * buffer)
 
 static GstFlowReturn
 render (GstBaseSink * sink, GstBuffer * buffer)
+MOSHI_REQUIRES (sink->preroll_lock)
 {
   GstMoshiSink *self = GST_MOSHI_SINK (sink);
   GstClockTime time = GST_CLOCK_TIME_NONE;

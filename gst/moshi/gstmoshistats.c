@@ -42,6 +42,7 @@ add_session (GstStructure * stats, const MoshiSessionStats * session)
  * thrown away after that. In batch all of it is sent, some of it again. */
 static guint64
 get_unsent_locked (GstMoshiTalk * talk, const MoshiSessionStats * session)
+MOSHI_REQUIRES (talk->lock)
 {
   const guint64 given = 2 * (session->samples_sent + session->queued);
   const guint64 accounted = given - MIN (given, talk->join.extra);
@@ -54,6 +55,7 @@ get_unsent_locked (GstMoshiTalk * talk, const MoshiSessionStats * session)
 static void
 add_input_locked (GstStructure * stats, GstMoshiTalk * talk,
     const MoshiSessionStats * session)
+MOSHI_REQUIRES (talk->lock)
 {
   set_time (stats, "input-filled", talk->input_filled);
   set_time (stats, "input-trimmed", talk->input_trimmed);
@@ -65,6 +67,7 @@ add_input_locked (GstStructure * stats, GstMoshiTalk * talk,
  * answers. In batch that is `model-delay` by definition. */
 static guint64
 get_lag_locked (GstMoshiTalk * talk)
+MOSHI_REQUIRES (talk->lock)
 {
   GstMoshiSchedule *schedule = talk->schedule;
   const guint64 answered = talk->received - MIN (talk->received, talk->queued);
@@ -87,6 +90,7 @@ get_lag_locked (GstMoshiTalk * talk)
 
 static void
 add_output_locked (GstStructure * stats, GstMoshiTalk * talk)
+MOSHI_REQUIRES (talk->lock)
 {
   set_time (stats, "in-flight",
       talk->sent > talk->received ? talk->sent - talk->received : 0);
@@ -106,6 +110,7 @@ add_output_locked (GstStructure * stats, GstMoshiTalk * talk)
 static void
 add_meter_locked (GstStructure * stats, GstMoshiTalk * talk,
     const MoshiSessionStats * session)
+MOSHI_REQUIRES (talk->lock)
 {
   const guint64 network = session->network_round_trip * 1000;
   GstMoshiMeterReading reading;

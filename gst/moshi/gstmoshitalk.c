@@ -87,6 +87,7 @@ gst_moshi_talk_ref (GstMoshiTalk * self)
 
 static void
 clear_items_locked (GstMoshiTalk * self)
+MOSHI_REQUIRES (self->lock)
 {
   g_queue_clear_full (&self->items, (GDestroyNotify) gst_moshi_item_free);
   self->queued = 0;
@@ -103,9 +104,11 @@ gst_moshi_talk_unref (GstMoshiTalk * self)
     return;
 
   g_assert (self->session == NULL && self->sessions->len == 0);
+  g_mutex_lock (&self->lock);
   clear_items_locked (self);
   g_queue_clear_full (&self->segments, g_free);
   gst_moshi_join_clear_locked (self);
+  g_mutex_unlock (&self->lock);
   g_ptr_array_unref (self->sessions);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->cond);
@@ -448,6 +451,7 @@ gst_moshi_talk_set_output_flushing (GstMoshiTalk * self, gboolean flushing)
 
 static void
 remove_items_locked (GstMoshiTalk * self, GstMoshiItemKind kind)
+MOSHI_REQUIRES (self->lock)
 {
   GList *link = self->items.head;
 
@@ -467,6 +471,7 @@ remove_items_locked (GstMoshiTalk * self, GstMoshiItemKind kind)
 /* What the server has said and is not yet played */
 static void
 drop_output_locked (GstMoshiTalk * self)
+MOSHI_REQUIRES (self->lock)
 {
   self->output_dropped += self->queued;
   remove_items_locked (self, GST_MOSHI_ITEM_TEXT);
@@ -601,6 +606,7 @@ gst_moshi_talk_has_failed (GstMoshiTalk * self)
  * is on the bus already: EOS makes upstream stop without adding another. */
 static GstFlowReturn
 check_flow_locked (GstMoshiTalk * self)
+MOSHI_REQUIRES (self->lock)
 {
   if (self->input_flushing)
     return GST_FLOW_FLUSHING;
@@ -634,6 +640,7 @@ gst_moshi_talk_check_flow (GstMoshiTalk * self)
  * for the memory here, where in batch the answers wait to be pushed. */
 static gboolean
 is_window_open_locked (GstMoshiTalk * self, guint ticks)
+MOSHI_REQUIRES (self->lock)
 {
   const guint64 sent = self->sent + ticks;
   const guint64 window =
@@ -646,6 +653,7 @@ is_window_open_locked (GstMoshiTalk * self, guint ticks)
 
 static void
 count_sent_locked (GstMoshiTalk * self, guint ticks)
+MOSHI_REQUIRES (self->lock)
 {
   self->sent += ticks;
   self->sent_end = self->heard_end;
@@ -655,6 +663,7 @@ count_sent_locked (GstMoshiTalk * self, guint ticks)
 /* Batch: gives a packet to the server, or waits until that is possible. */
 static GstFlowReturn
 send_batch_locked (GstMoshiTalk * self, GBytes * packet, guint ticks)
+MOSHI_REQUIRES (self->lock)
 {
   GstFlowReturn ret;
 
@@ -678,6 +687,7 @@ send_batch_locked (GstMoshiTalk * self, GBytes * packet, guint ticks)
 /* Live: gives a packet to the server, or counts it as gone. */
 static GstFlowReturn
 send_live_locked (GstMoshiTalk * self, GBytes * packet, guint ticks)
+MOSHI_REQUIRES (self->lock)
 {
   gst_moshi_join_turn_locked (self);
   if (self->ready && self->session
@@ -692,6 +702,7 @@ send_live_locked (GstMoshiTalk * self, GBytes * packet, guint ticks)
 static void
 hear_locked (GstMoshiTalk * self, GstElement * element, gboolean loud,
     guint ticks, GstClockTime end)
+MOSHI_REQUIRES (self->lock)
 {
   /* A file that is spoken to a live listener is behind its own time stamps
    * where the server was not there. */

@@ -7,6 +7,7 @@
 #include "protocol/moshiplayout.h"
 #include "session/moshisession.h"
 #include "session/moshisessions.h"
+#include "session/moshilock.h"
 
 G_BEGIN_DECLS
 
@@ -249,11 +250,14 @@ void gst_moshi_talk_set_upstream_latency (GstMoshiTalk * self,
 void gst_moshi_talk_set_input (GstMoshiTalk * self, GstMoshiInput * input);
 MoshiLifeState gst_moshi_talk_get_state (GstMoshiTalk * self);
 void gst_moshi_talk_get_session_stats_locked (GstMoshiTalk * self,
-    MoshiSessionStats * stats);
+    MoshiSessionStats * stats)
+    MOSHI_REQUIRES (self->lock);
 GstClockTime gst_moshi_talk_get_time_locked (GstMoshiTalk * self,
-    GstElement * element, GstClockTime running_time);
+    GstElement * element, GstClockTime running_time)
+    MOSHI_REQUIRES (self->lock);
 void gst_moshi_talk_said_locked (GstMoshiTalk * self, gboolean loud,
-    guint ticks, GstClockTime start);
+    guint ticks, GstClockTime start)
+    MOSHI_REQUIRES (self->lock);
 void gst_moshi_talk_set_input_flushing (GstMoshiTalk * self,
     gboolean flushing);
 void gst_moshi_talk_set_output_flushing (GstMoshiTalk * self,

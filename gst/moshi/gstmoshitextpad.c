@@ -13,6 +13,8 @@
 
 #include "gstmoshitextpad.h"
 
+#include "session/moshilock.h"
+
 GST_DEBUG_CATEGORY_STATIC (moshitextpad_debug);
 #define GST_CAT_DEFAULT moshitextpad_debug
 
@@ -37,6 +39,7 @@ struct _GstMoshiTextPad
 
 static void
 clear_locked (GstMoshiTextPad * self)
+MOSHI_REQUIRES (self->lock)
 {
   g_queue_clear_full (&self->queue, (GDestroyNotify) gst_mini_object_unref);
   self->n_buffers = 0;
@@ -46,6 +49,7 @@ clear_locked (GstMoshiTextPad * self)
 /* The next thing to push, or NULL when flushing */
 static GstMiniObject *
 take_locked (GstMoshiTextPad * self)
+MOSHI_REQUIRES (self->lock)
 {
   while (!self->flushing) {
     GstMiniObject *object = g_queue_pop_head (&self->queue);
@@ -163,7 +167,9 @@ void
 gst_moshi_text_pad_free (GstMoshiTextPad * self)
 {
   gst_pad_set_element_private (self->pad, NULL);
+  g_mutex_lock (&self->lock);
   clear_locked (self);
+  g_mutex_unlock (&self->lock);
   gst_object_unref (self->pad);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->cond);
@@ -215,6 +221,7 @@ append (GstMoshiTextPad * self, GstMiniObject * object)
 /* The end of the audio is the end of the text, though nothing was said. */
 static void
 queue_gap_locked (GstMoshiTextPad * self)
+MOSHI_REQUIRES (self->lock)
 {
   if (self->flushing || !GST_CLOCK_TIME_IS_VALID (self->audio)
       || !GST_CLOCK_TIME_IS_VALID (self->text) || self->audio <= self->text)
@@ -251,6 +258,7 @@ is_gap (gpointer object)
  * before it. Other events stay. */
 static void
 drop_oldest_locked (GstMoshiTextPad * self)
+MOSHI_REQUIRES (self->lock)
 {
   GList *link = self->queue.head;
   gboolean found = FALSE;

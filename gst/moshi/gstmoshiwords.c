@@ -35,6 +35,7 @@
 #include "gstmoshiformat.h"
 #include "gstmoshitags.h"
 #include "gstmoshitextpad.h"
+#include "session/moshilock.h"
 
 GST_DEBUG_CATEGORY_STATIC (moshiwords_debug);
 #define GST_CAT_DEFAULT moshiwords_debug
@@ -171,6 +172,7 @@ gst_moshi_words_free (GstMoshiWords * self)
 
 static void
 reset_locked (GstMoshiWords * self)
+MOSHI_REQUIRES (self->lock)
 {
   self->has_segment = self->segment_sent = FALSE;
   g_queue_clear_full (&self->pieces, free_piece);
@@ -206,6 +208,7 @@ position_to_pts (GstMoshiWords * self, guint64 position)
 
 static void
 push_unit_locked (GstMoshiWords * self, Unit * unit)
+MOSHI_REQUIRES (self->lock)
 {
   GstBuffer *buffer;
 
@@ -221,6 +224,7 @@ push_unit_locked (GstMoshiWords * self, Unit * unit)
 /* What is whole goes to the text pad, and on the list of what is to be told. */
 static void
 collect_locked (GstMoshiWords * self)
+MOSHI_REQUIRES (self->lock)
 {
   MoshiTextSpan span;
 
@@ -301,6 +305,7 @@ gst_moshi_words_set_stream (GstMoshiWords * self, guint group_id)
 
 static void
 enter_run_locked (GstMoshiWords * self, guint run)
+MOSHI_REQUIRES (self->lock)
 {
   if (run == self->run)
     return;
@@ -310,6 +315,7 @@ enter_run_locked (GstMoshiWords * self, guint run)
 
 static void
 start_pad_locked (GstMoshiWords * self)
+MOSHI_REQUIRES (self->lock)
 {
   GstPad *pad = gst_moshi_text_pad_get_pad (self->pad);
   g_autofree gchar *id = gst_moshi_format_dup_stream_id (self->element, "text");
@@ -326,6 +332,7 @@ start_pad_locked (GstMoshiWords * self)
 /* A pad that comes late gets the words that the audio has not come to yet. */
 static void
 begin_pad_locked (GstMoshiWords * self, GstClockTime pts)
+MOSHI_REQUIRES (self->lock)
 {
   GList *link;
 
@@ -341,6 +348,7 @@ begin_pad_locked (GstMoshiWords * self, GstClockTime pts)
  * the text has to preroll too. */
 static void
 prepare_pad_locked (GstMoshiWords * self, GstClockTime pts)
+MOSHI_REQUIRES (self->lock)
 {
   if (self->pad == NULL || !self->has_segment
       || !gst_moshi_text_pad_is_active (self->pad))
@@ -525,6 +533,7 @@ gst_moshi_words_finish (GstMoshiWords * self, guint64 position)
 static void
 keep_piece_locked (GstMoshiWords * self, const GstMoshiItem * item,
     guint64 position)
+MOSHI_REQUIRES (self->lock)
 {
   Piece *piece;
 
@@ -540,6 +549,7 @@ keep_piece_locked (GstMoshiWords * self, const GstMoshiItem * item,
 /* Puts together what stands before a position. */
 static void
 assemble_locked (GstMoshiWords * self, guint64 end)
+MOSHI_REQUIRES (self->lock)
 {
   Piece *piece;
 
@@ -557,6 +567,7 @@ assemble_locked (GstMoshiWords * self, guint64 end)
  * going on. */
 static gboolean
 advance_pad_locked (GstMoshiWords * self, guint64 position)
+MOSHI_REQUIRES (self->lock)
 {
   guint64 pending = position;
   const gboolean held = moshi_text_get_pending (self->text, &pending);

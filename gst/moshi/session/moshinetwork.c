@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "moshinetwork.h"
 
+#include "moshilock.h"
+
 /*
  * The network thread
  * ------------------
@@ -16,17 +18,18 @@
  * a reference until it is done, so that nothing is left there then.
  */
 
+/* Guards the_network and all reference counts. Nothing is called under it. */
+static GMutex the_lock;
+
 struct _MoshiNetwork
 {
-  guint refs;                   /* the_lock */
+  guint refs MOSHI_GUARDED_BY (the_lock);
   GMainContext *context;
   GMainLoop *loop;
   GThread *thread;              /* written once, by the thread itself */
 };
 
-/* Guards the_network and all reference counts. Nothing is called under it. */
-static GMutex the_lock;
-static MoshiNetwork *the_network;
+static MoshiNetwork *the_network MOSHI_GUARDED_BY (the_lock);
 
 static gpointer
 run (gpointer data)

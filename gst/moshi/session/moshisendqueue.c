@@ -2,6 +2,7 @@
 #include "moshisendqueue.h"
 
 #include "../protocol/moshiopus.h"
+#include "moshilock.h"
 
 /* No packet is shorter than 2.5 ms, so this also bounds the packets. */
 #define SAMPLES_A_MS 48
@@ -37,6 +38,7 @@ moshi_send_queue_new (guint max_ms)
 
 static void
 clear_locked (MoshiSendQueue * self)
+MOSHI_REQUIRES (self->lock)
 {
   g_queue_clear_full (&self->packets, (GDestroyNotify) g_bytes_unref);
   self->dropped += self->queued - self->in_hand;
@@ -51,7 +53,9 @@ clear_locked (MoshiSendQueue * self)
 void
 moshi_send_queue_free (MoshiSendQueue * self)
 {
+  g_mutex_lock (&self->lock);
   clear_locked (self);
+  g_mutex_unlock (&self->lock);
   g_mutex_clear (&self->lock);
   g_free (self);
 }
@@ -136,6 +140,7 @@ moshi_send_queue_push (MoshiSendQueue * self, GBytes * packet, gboolean * wake)
 
 static void
 put_down_locked (MoshiSendQueue * self)
+MOSHI_REQUIRES (self->lock)
 {
   self->queued -= self->in_hand;
   self->in_hand = 0;

@@ -10,6 +10,7 @@
 #include "moshisendqueue.h"
 #include "moshisession.h"
 #include "../protocol/moshioggwriter.h"
+#include "moshilock.h"
 
 G_BEGIN_DECLS
 

@@ -6,6 +6,8 @@
 
 #include "moshisessions.h"
 
+#include "moshilock.h"
+
 typedef struct
 {
   gpointer shared;
@@ -16,7 +18,8 @@ typedef struct
 /* Held for the look-up alone; `create` and `destroy` run under it, so that
  * nobody sees a half-made entry, and take no lock that waits. */
 static GMutex lock;
-static GHashTable *entries;     /* gchar * -> Entry */
+/* gchar * -> Entry */
+static GHashTable *entries MOSHI_GUARDED_BY (lock);
 
 static void
 free_entry (gpointer data)
@@ -29,6 +32,7 @@ free_entry (gpointer data)
 
 static Entry *
 find_locked (const gchar * name)
+MOSHI_REQUIRES (lock)
 {
   return entries ? g_hash_table_lookup (entries, name) : NULL;
 }
@@ -36,6 +40,7 @@ find_locked (const gchar * name)
 static Entry *
 add_locked (const gchar * name, gpointer (*create) (void),
     GDestroyNotify destroy)
+MOSHI_REQUIRES (lock)
 {
   Entry *entry = g_new0 (Entry, 1);
 
