@@ -226,10 +226,12 @@ peer_dup_header (Peer * self, const gchar * name)
   return NULL;
 }
 
-void
+/* FALSE when the client is gone, or all is over. */
+gboolean
 peer_write (Peer * self, gconstpointer data, gsize size)
 {
-  g_output_stream_write_all (g_io_stream_get_output_stream (self->stream),
+  return
+      g_output_stream_write_all (g_io_stream_get_output_stream (self->stream),
       data, size, NULL, self->server->cancellable, NULL);
 }
 

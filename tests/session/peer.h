@@ -28,7 +28,7 @@ guint peer_get_index (Peer * self);
 gboolean peer_read_request (Peer * self);
 const gchar *peer_get_request (Peer * self);
 gchar *peer_dup_header (Peer * self, const gchar * name);
-void peer_write (Peer * self, gconstpointer data, gsize size);
+gboolean peer_write (Peer * self, gconstpointer data, gsize size);
 void peer_printf (Peer * self, const gchar * format, ...) G_GNUC_PRINTF (2, 3);
 gboolean peer_upgrade (Peer * self);
 void peer_send_frame (Peer * self, guint8 first, gconstpointer data,

@@ -13,6 +13,7 @@ typedef struct
 {
   guint counts[MOSHI_SESSION_FINISHED + 1];
   gint64 time;
+  gchar text[16];               /* the last piece, or the beginning of it */
 } Tally;
 
 static void
@@ -22,6 +23,10 @@ on_event (const MoshiSessionEvent * event, gpointer user_data)
 
   tally->counts[event->kind]++;
   tally->time = event->time;
+  if (event->kind == MOSHI_SESSION_TEXT)
+    g_snprintf (tally->text, sizeof tally->text, "%.*s",
+        (gint) g_bytes_get_size (event->bytes),
+        (const gchar *) g_bytes_get_data (event->bytes, NULL));
 }
 
 static MoshiReceiverResult
@@ -243,6 +248,69 @@ test_metadata_limit (void)
   moshi_receiver_free (receiver);
 }
 
+/* A connection's metadata has an end; the next connection's begins anew. */
+static void
+test_metadata_flood (void)
+{
+  Tally tally;
+  MoshiReceiver *receiver = new_ready (&tally);
+  guint i;
+
+  for (i = 0; i < 10000; i++)
+    take (receiver, 4, "{}", 2, 1);
+  g_assert_cmpuint (tally.counts[MOSHI_SESSION_METADATA], ==,
+      MOSHI_RECEIVER_MAX_METADATA);
+  g_assert_cmpuint (tally.counts[MOSHI_SESSION_WARNING], ==, 1);
+  moshi_receiver_start (receiver);
+  take (receiver, 4, "{}", 2, 0);
+  g_assert_cmpuint (tally.counts[MOSHI_SESSION_METADATA], ==,
+      MOSHI_RECEIVER_MAX_METADATA + 1);
+  moshi_receiver_free (receiver);
+}
+
+static void
+test_text_limit (void)
+{
+  Tally tally;
+  MoshiReceiver *receiver = new_ready (&tally);
+  g_autofree gchar *text = g_strnfill (MOSHI_RECEIVER_MAX_TEXT + 1, 'a');
+
+  take (receiver, 2, text, MOSHI_RECEIVER_MAX_TEXT, 0);
+  g_assert_cmpuint (tally.counts[MOSHI_SESSION_TEXT], ==, 1);
+  take (receiver, 2, text, MOSHI_RECEIVER_MAX_TEXT + 1, 0);
+  g_assert_cmpuint (tally.counts[MOSHI_SESSION_TEXT], ==, 1);
+  g_assert_cmpuint (tally.counts[MOSHI_SESSION_WARNING], ==, 1);
+  moshi_receiver_free (receiver);
+}
+
+/* A piece that a space is owed to comes once, with the space; a flood of text
+ * between two words changes nothing of it. */
+static void
+test_spaced_text (void)
+{
+  static const guint8 versions[8] = { 0, };
+  g_autofree gchar *text = g_strnfill (MOSHI_RECEIVER_MAX_TEXT + 1, ',');
+  Tally tally;
+  MoshiReceiver *receiver = new_ready (&tally);
+  guint i;
+
+  moshi_receiver_start (receiver);
+  take (receiver, 0, versions, sizeof versions, 0);
+  moshi_receiver_set_ready (receiver);
+  take (receiver, 2, "one", 3, 0);
+  g_assert_cmpstr (tally.text, ==, "one");
+  for (i = 0; i < 10; i++) {
+    g_autoptr (GByteArray) stream = new_stream ();
+
+    take (receiver, 1, stream->data, stream->len, 0);
+  }
+  take (receiver, 2, text, MOSHI_RECEIVER_MAX_TEXT + 1, 0);
+  take (receiver, 2, "two", 3, 0);
+  g_assert_cmpstr (tally.text, ==, " two");
+  g_assert_cmpuint (tally.counts[MOSHI_SESSION_TEXT], ==, 2);
+  moshi_receiver_free (receiver);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -254,5 +322,8 @@ main (int argc, char **argv)
   g_test_add_func ("/receiver/warnings", test_warnings);
   g_test_add_func ("/receiver/kinds", test_kinds);
   g_test_add_func ("/receiver/metadata-limit", test_metadata_limit);
+  g_test_add_func ("/receiver/metadata-flood", test_metadata_flood);
+  g_test_add_func ("/receiver/text-limit", test_text_limit);
+  g_test_add_func ("/receiver/spaced-text", test_spaced_text);
   return g_test_run ();
 }

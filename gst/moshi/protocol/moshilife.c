@@ -20,7 +20,8 @@
  * nothing. It is one when the server is being fed: %FED_ENOUGH of audio was
  * put on the wire since it was last heard, or %OWED_TOO_MUCH of what was put
  * there has no answer. From the moment that amount is passed, or from the last
- * answer that leaves so much open, the idle time-out runs.
+ * answer that leaves so much open, the idle time-out runs; text alone pays no
+ * debt, however much of it comes.
  */
 
 /* Audio after which a server must be heard: 5 frames of 80 ms, in 48 kHz
@@ -163,8 +164,10 @@ hear (MoshiLife * self, gint64 now, guint32 random)
   }
   self->fed = 0;
   self->owed -= MIN (self->owed, self->heard_next);
-  self->deadline = self->owed < OWED_TOO_MUCH ? -1
-      : get_idle_deadline (self, now);
+  if (self->owed < OWED_TOO_MUCH)
+    self->deadline = -1;
+  else if (self->heard_next > 0 || self->deadline < 0)
+    self->deadline = get_idle_deadline (self, now);
   return MOSHI_LIFE_DO_NOTHING;
 }
 

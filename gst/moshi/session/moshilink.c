@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #endif
 
+#include "moshiguard.h"
+
 /*
  * One WebSocket connection
  * ------------------------
@@ -39,6 +41,16 @@
 /* Bytes of an HTTP answer's body that are kept for the error. */
 #define MAX_BODY 1024
 
+/* How often a connection is looked at for messages that do not end, in ms; and
+ * what may have come since the last message beyond the longest, in bytes: the
+ * kernel counts what waits in its own buffers, too. */
+#define WATCH_EVERY 100
+#define WATCH_SLACK (8 * 1024 * 1024)
+
+/* Messages between two looks. A server that answers what it is given as fast as
+ * it can sends a thousand. */
+#define MAX_BURST 20000
+
 struct _MoshiLink
 {
   guint refs;
@@ -63,6 +75,12 @@ struct _MoshiLink
   GError *error;                /* what libsoup said last */
   GSource *output_source;
   GSource *linger_source;
+  GSource *watch_source;        /* while there is a connection */
+  guint burst;                  /* messages since it last looked */
+  gboolean fresh;               /* one has come since then */
+  guint64 bytes_then;           /* that had come when it saw the last one */
+  gboolean bounded;             /* libsoup has a bound for a message */
+  gboolean flooded;             /* too much has come */
 };
 
 static MoshiLink *
@@ -230,11 +248,39 @@ explain_attempt (MoshiLink * self, const GError * error)
 
 /* The connection */
 
+/* A peer that sends faster than its messages can be read: what libsoup reads
+ * has an end now. */
+static void
+shut_down (MoshiLink * self)
+{
+  self->flooded = TRUE;
+  if (self->socket != NULL)
+    g_socket_shutdown (self->socket, TRUE, TRUE, NULL);
+}
+
+#ifdef __linux__
+static gboolean
+get_tcp_info (MoshiLink * self, struct tcp_info *info, gsize needed)
+{
+  socklen_t size = sizeof *info;
+
+  return self->socket != NULL
+      && getsockopt (g_socket_get_fd (self->socket), IPPROTO_TCP, TCP_INFO,
+      info, &size) == 0 && size >= needed;
+}
+#endif
+
 static void
 on_ws_message (SoupWebsocketConnection * ws, gint type, GBytes * message,
     gpointer user_data)
 {
   MoshiLink *self = user_data;
+
+  self->fresh = TRUE;
+  if (++self->burst > MAX_BURST)
+    shut_down (self);
+  if (self->flooded)
+    return;
 
   if (!self->detached && !self->ended)
     self->callbacks.message (self, message, type == SOUP_WEBSOCKET_DATA_TEXT,
@@ -246,6 +292,8 @@ on_ws_error (SoupWebsocketConnection * ws, GError * error, gpointer user_data)
 {
   MoshiLink *self = user_data;
 
+  if (self->flooded)
+    return;
   g_clear_error (&self->error);
   if (g_error_matches (error, SOUP_WEBSOCKET_ERROR,
           SOUP_WEBSOCKET_CLOSE_TOO_BIG))
@@ -262,6 +310,10 @@ report_closed (MoshiLink * self)
 {
   guint code = soup_websocket_connection_get_close_code (self->ws);
 
+  if (self->flooded && self->error == NULL)
+    self->error = g_error_new_literal (SOUP_WEBSOCKET_ERROR,
+        SOUP_WEBSOCKET_CLOSE_POLICY_VIOLATION,
+        "it sent messages faster than they can be read");
   end (self, moshi_fault_new_close (self->error, code == 0 ? 1006 : code,
           soup_websocket_connection_get_close_data (self->ws)));
 }
@@ -291,9 +343,63 @@ on_ws_finalized (gpointer user_data, GObject * where_it_was)
   unref_link (user_data);
 }
 
+/* One message in endless fragments */
+static gboolean
+is_endless (MoshiLink * self)
+{
+  guint64 bytes = moshi_guard_count_received (self->socket);
+
+  if (self->fresh)
+    self->bytes_then = bytes;
+  self->fresh = FALSE;
+  return !self->bounded
+      && bytes > self->bytes_then + self->max_message + WATCH_SLACK;
+}
+
+static gboolean
+on_watch (gpointer user_data)
+{
+  MoshiLink *self = user_data;
+
+  moshi_guard_beat ();
+  self->burst = 0;
+  if (is_endless (self) && !self->flooded) {
+    g_clear_error (&self->error);
+    self->error = g_error_new (SOUP_WEBSOCKET_ERROR,
+        SOUP_WEBSOCKET_CLOSE_TOO_BIG,
+        "it sent a message of more than %u bytes, which is the limit",
+        self->max_message);
+    shut_down (self);
+  }
+  return G_SOURCE_CONTINUE;
+}
+
+/* Until the connection is gone, with or without an owner */
+static void
+start_watch (MoshiLink * self)
+{
+  if (self->socket != NULL)
+    moshi_guard_add (self->socket);
+  self->watch_source = g_timeout_source_new (WATCH_EVERY);
+  g_source_set_callback (self->watch_source, on_watch, self, NULL);
+  g_source_attach (self->watch_source,
+      moshi_network_get_context (self->network));
+}
+
+static void
+stop_watch (MoshiLink * self)
+{
+  if (self->watch_source == NULL)
+    return;
+  drop_source (&self->watch_source);
+  if (self->socket != NULL)
+    moshi_guard_remove (self->socket);
+}
+
 static void
 drop_ws (MoshiLink * self)
 {
+  stop_watch (self);
   if (self->ws == NULL)
     return;
   g_signal_handlers_disconnect_by_data (self->ws, self);
@@ -327,12 +433,14 @@ adopt_ws (MoshiLink * self, SoupWebsocketConnection * ws)
   soup_websocket_connection_set_max_incoming_payload_size (ws,
       self->max_message);
   /* Newer libsoup also bounds messages that come in many frames. */
-  if (g_object_class_find_property (G_OBJECT_GET_CLASS (ws),
-          "max-total-message-size") != NULL)
+  self->bounded = g_object_class_find_property (G_OBJECT_GET_CLASS (ws),
+      "max-total-message-size") != NULL;
+  if (self->bounded)
     g_object_set (ws, "max-total-message-size", (guint64) self->max_message,
         NULL);
   soup_websocket_connection_set_keepalive_interval (ws,
       (self->keepalive_interval + 999) / 1000);
+  start_watch (self);
   g_signal_connect (ws, "message", G_CALLBACK (on_ws_message), self);
   g_signal_connect (ws, "error", G_CALLBACK (on_ws_error), self);
   g_signal_connect (ws, "closing", G_CALLBACK (on_ws_changed), self);
@@ -486,13 +594,10 @@ moshi_link_get_round_trip (MoshiLink * self)
 {
 #ifdef __linux__
   struct tcp_info info = { 0, };
-  socklen_t size = sizeof info;
 
-  if (self->socket != NULL
-      && getsockopt (g_socket_get_fd (self->socket), IPPROTO_TCP, TCP_INFO,
-          &info, &size) == 0
-      && size >= G_STRUCT_OFFSET (struct tcp_info, tcpi_min_rtt)
-      + sizeof info.tcpi_min_rtt && info.tcpi_min_rtt != G_MAXUINT32)
+  if (get_tcp_info (self, &info, G_STRUCT_OFFSET (struct tcp_info,
+              tcpi_min_rtt) + sizeof info.tcpi_min_rtt)
+      && info.tcpi_min_rtt != G_MAXUINT32)
       return info.tcpi_min_rtt;
 #endif
   return 0;

@@ -22,6 +22,7 @@ typedef enum
   WARN_UNKNOWN,
   WARN_EARLY_AUDIO,
   WARN_METADATA,
+  WARN_TEXT,
   WARN_OGG,
   N_WARNINGS
 } Warning;
@@ -32,7 +33,7 @@ struct _MoshiReceiver
   gpointer user_data;
   MoshiOggReader *reader;
   gboolean ready;
-  gboolean has_metadata;        /* came on this connection */
+  guint n_metadata;             /* that came on this connection */
   gboolean has_versions;        /* in the handshake */
   gint64 warned[N_WARNINGS];    /* µs, 0 for never */
   guint barren;                 /* audio messages in a row without a packet */
@@ -88,7 +89,8 @@ moshi_receiver_start (MoshiReceiver * self)
   self->skipped = stats.skipped_bytes;
   self->holes = stats.holes;
   self->barren = 0;
-  self->ready = self->has_metadata = self->has_versions = FALSE;
+  self->ready = self->has_versions = FALSE;
+  self->n_metadata = 0;
 }
 
 /**
@@ -255,6 +257,12 @@ take_text (MoshiReceiver * self, GBytes * bytes, const MoshiMessage * message,
             "was due; it was skipped."));
     return MOSHI_RECEIVER_NOTHING;
   }
+  if (message->size > MOSHI_RECEIVER_MAX_TEXT) {
+    warn (self, WARN_TEXT, now, g_error_new (MOSHI_ERROR, MOSHI_ERROR_LIMIT,
+            "The server sent a piece of text of more than %u bytes; it was "
+            "skipped.", MOSHI_RECEIVER_MAX_TEXT));
+    return MOSHI_RECEIVER_NOTHING;
+  }
   if (moshi_spacing_take (&self->spacing, message->payload, message->size,
           self->samples))
     emit_spaced (self, message, now);
@@ -271,6 +279,10 @@ take_metadata (MoshiReceiver * self, GBytes * bytes,
     warn (self, WARN_METADATA, now, g_error_new (MOSHI_ERROR,
             MOSHI_ERROR_LIMIT, "The server sent metadata of more than %u "
             "bytes; it was skipped.", MOSHI_METADATA_MAX_SIZE));
+  else if (self->n_metadata++ >= MOSHI_RECEIVER_MAX_METADATA)
+    warn (self, WARN_METADATA, now, g_error_new (MOSHI_ERROR,
+            MOSHI_ERROR_LIMIT, "The server sent metadata more than %u times; "
+            "it is skipped from now on.", MOSHI_RECEIVER_MAX_METADATA));
   else
     emit_payload (self, MOSHI_SESSION_METADATA, bytes, message, now);
   return MOSHI_RECEIVER_NOTHING;
@@ -343,7 +355,6 @@ moshi_receiver_take (MoshiReceiver * self, GBytes * bytes, gboolean is_text,
     case MOSHI_MESSAGE_COLORED_TEXT:
       return take_text (self, bytes, &message, now);
     case MOSHI_MESSAGE_METADATA:
-      self->has_metadata = TRUE;
       return take_metadata (self, bytes, &message, now);
     case MOSHI_MESSAGE_ERROR:
       return take_server_error (&message, error);
@@ -376,5 +387,6 @@ moshi_receiver_get_greeting (MoshiReceiver * self)
 {
   if (!self->has_versions)
     return MOSHI_GREETING_PLAIN;
-  return self->has_metadata ? MOSHI_GREETING_METADATA : MOSHI_GREETING_VERSIONS;
+  return self->n_metadata >
+      0 ? MOSHI_GREETING_METADATA : MOSHI_GREETING_VERSIONS;
 }

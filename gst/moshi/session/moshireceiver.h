@@ -29,6 +29,20 @@ G_BEGIN_DECLS
 #define MOSHI_RECEIVER_MAX_BARREN_TIME (5 * G_USEC_PER_SEC)
 
 /**
+ * MOSHI_RECEIVER_MAX_TEXT:
+ *
+ * Bytes of one piece of text: pieces are tokens, of some letters each.
+ */
+#define MOSHI_RECEIVER_MAX_TEXT 4096
+
+/**
+ * MOSHI_RECEIVER_MAX_METADATA:
+ *
+ * Messages of metadata that count on one connection: servers send one.
+ */
+#define MOSHI_RECEIVER_MAX_METADATA 32
+
+/**
  * MoshiReceiverResult:
  * @MOSHI_RECEIVER_NOTHING: nothing the session's life is about
  * @MOSHI_RECEIVER_HANDSHAKE: the handshake

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "moshiguard.h"
+
+#ifdef __linux__
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#endif
+
+/*
+ * A guard for the network thread
+ * ------------------------------
+ * libsoup reads a WebSocket connection until there is nothing to read. A peer
+ * that sends faster than that goes on for ever (pings will do, of which nobody
+ * is told) keeps the thread from everything else: timers, closes, and the
+ * sessions of all other elements. So a second thread looks whether the first
+ * still gets round. If it does not for %PATIENCE looks in a row, the connection
+ * that has received most in that time is shut down, which ends the reading.
+ *
+ * The thread lives while there are connections, and holds nothing but the list.
+ */
+
+/* Between two looks, in µs */
+#define LOOK_EVERY (500 * G_TIME_SPAN_MILLISECOND)
+#define PATIENCE 4
+
+typedef struct
+{
+  GSocket *socket;
+  guint64 received;             /* bytes, when the thread last got round */
+} Guarded;
+
+/* Guards all below; a leaf */
+static GMutex the_lock;
+static GCond the_cond;
+static GArray *the_list;        /* of Guarded; NULL while there is none */
+static guint the_beats;
+
+/**
+ * moshi_guard_count_received:
+ * @socket: (nullable): a TCP socket
+ *
+ * Returns: what the kernel has received on it, in bytes; 0 where that is not
+ *     known
+ */
+guint64
+moshi_guard_count_received (GSocket * socket)
+{
+#ifdef __linux__
+  struct tcp_info info = { 0, };
+  socklen_t size = sizeof info;
+
+  if (socket != NULL
+      && getsockopt (g_socket_get_fd (socket), IPPROTO_TCP, TCP_INFO, &info,
+          &size) == 0
+      && size >= G_STRUCT_OFFSET (struct tcp_info, tcpi_bytes_received)
+      + sizeof info.tcpi_bytes_received)
+      return info.tcpi_bytes_received;
+#endif
+  return 0;
+}
+
+static void
+note_received_locked (void)
+{
+  guint i;
+
+  for (i = 0; i < the_list->len; i++) {
+    Guarded *guarded = &g_array_index (the_list, Guarded, i);
+
+    guarded->received = moshi_guard_count_received (guarded->socket);
+  }
+}
+
+static void
+shut_down_busiest_locked (void)
+{
+  GSocket *busiest = NULL;
+  guint64 most = 0;
+  guint i;
+
+  for (i = 0; i < the_list->len; i++) {
+    const Guarded *guarded = &g_array_index (the_list, Guarded, i);
+    guint64 more = moshi_guard_count_received (guarded->socket)
+        - guarded->received;
+
+    if (more > most) {
+      most = more;
+      busiest = guarded->socket;
+    }
+  }
+  if (busiest != NULL)
+    g_socket_shutdown (busiest, TRUE, TRUE, NULL);
+  note_received_locked ();
+}
+
+static gpointer
+look (gpointer data)
+{
+  guint beats = 0, missed = 0;
+
+  g_mutex_lock (&the_lock);
+  while (the_list->len > 0) {
+    gint64 until = g_get_monotonic_time () + LOOK_EVERY;
+
+    while (the_list->len > 0
+        && g_cond_wait_until (&the_cond, &the_lock, until));
+    if (the_beats != beats) {
+      beats = the_beats;
+      missed = 0;
+      note_received_locked ();
+    } else if (++missed == PATIENCE) {
+      missed = 0;
+      shut_down_busiest_locked ();
+    }
+  }
+  g_clear_pointer (&the_list, g_array_unref);
+  g_mutex_unlock (&the_lock);
+  return NULL;
+}
+
+/**
+ * moshi_guard_add:
+ * @socket: of a connection; not closed before moshi_guard_remove()
+ *
+ * Network thread.
+ */
+void
+moshi_guard_add (GSocket * socket)
+{
+  Guarded guarded = { socket, moshi_guard_count_received (socket) };
+
+  g_mutex_lock (&the_lock);
+  the_beats++;
+  if (the_list == NULL) {
+    the_list = g_array_new (FALSE, FALSE, sizeof (Guarded));
+    g_array_append_val (the_list, guarded);
+    g_thread_unref (g_thread_new ("moshi-guard", look, NULL));
+  } else {
+    g_array_append_val (the_list, guarded);
+  }
+  g_mutex_unlock (&the_lock);
+}
+
+/**
+ * moshi_guard_remove:
+ * @socket: what was added
+ *
+ * Network thread.
+ */
+void
+moshi_guard_remove (GSocket * socket)
+{
+  guint i;
+
+  g_mutex_lock (&the_lock);
+  for (i = 0; the_list != NULL && i < the_list->len; i++) {
+    if (g_array_index (the_list, Guarded, i).socket == socket) {
+      g_array_remove_index_fast (the_list, i);
+      break;
+    }
+  }
+  g_cond_broadcast (&the_cond);
+  g_mutex_unlock (&the_lock);
+}
+
+/**
+ * moshi_guard_beat:
+ *
+ * Network thread, from a timer: it gets round.
+ */
+void
+moshi_guard_beat (void)
+{
+  g_mutex_lock (&the_lock);
+  the_beats++;
+  g_mutex_unlock (&the_lock);
+}

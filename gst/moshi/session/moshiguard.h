@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gio/gio.h>
+
+G_BEGIN_DECLS
+
+void moshi_guard_add (GSocket * socket);
+void moshi_guard_remove (GSocket * socket);
+void moshi_guard_beat (void);
+guint64 moshi_guard_count_received (GSocket * socket);
+
+G_END_DECLS
