@@ -250,9 +250,10 @@ static const Row rows[] = {
   {"metadata", flood_metadata, END (READ, "")},
   {"deep-metadata", flood_deep_metadata, END (READ, "")},
   {"handshakes", flood_handshakes, END (READ, "")},
-  {"pings", flood_pings, END (READ, "")},
-  {"pings-unheard", flood_pings, END (READ, ""), TRUE},
-  {"fragments", flood_fragments, END (READ, "more than 4194304 bytes"), TRUE},
+  {"pings", flood_pings, END (READ, "faster than")},
+  {"pings-unheard", flood_pings, END (READ, "faster than"), TRUE},
+  /* As soon as the thread gets round, or because it does not */
+  {"fragments", flood_fragments, END (READ, "it sent "), TRUE},
   {"drip-headers", drip_headers, END (OPEN_READ_WRITE, "within 1000 ms")},
   {"headers", flood_headers, END (OPEN_READ_WRITE, "")},
   {"body", flood_body, END (OPEN_READ_WRITE, "within 1000 ms")},
@@ -493,6 +494,13 @@ add (const Row * row, GTestDataFunc func)
   g_test_add_data_func (path, row, func);
 }
 
+/* libsoup tells of each frame, which in a flood would be most of the work. */
+static void
+be_quiet (const gchar * domain, GLogLevelFlags level, const gchar * message,
+    gpointer user_data)
+{
+}
+
 int
 main (int argc, char **argv)
 {
@@ -502,6 +510,7 @@ main (int argc, char **argv)
   g_unsetenv ("MOSHI_URI");
   g_unsetenv ("MOSHI_API_KEY");
   g_test_init (&argc, &argv, NULL);
+  g_log_set_handler ("libsoup", G_LOG_LEVEL_DEBUG, be_quiet, NULL);
   gst_init (&argc, &argv);
   for (i = 0; i < G_N_ELEMENTS (rows); i++)
     add (&rows[i], test_row);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""TAP: each test that docs/promises.md names is there, and each promise names
-one.
+"""TAP: each test that docs/promises.md and docs/reliability.md name is there,
+and each promise and each fault names one.
 
     promises.py BUILD_DIRECTORY
 """
@@ -45,12 +45,15 @@ def find_cases(build):
 
 
 def find_rows():
-    """Gives (promise, tests) of each row of each table."""
-    for line in read('docs', 'promises.md').split('\n'):
-        if line.startswith('|') and line not in ('| promise | tests |',
-                                                 '|---|---|'):
-            promise, _, tests = line.strip('| ').partition(' | ')
-            yield promise, tests
+    """Gives (page, promise, tests) of each row of each table."""
+    for page in 'promises.md', 'reliability.md':
+        wanted = False
+        for line in read('docs', page).split('\n'):
+            cells = line.strip('| ').split(' | ')
+            if not line.startswith('|') or cells[-1] == 'tests':
+                wanted = cells[-1] == 'tests'
+            elif wanted and not line.startswith('|--'):
+                yield page, cells[0], cells[-1]
 
 
 def is_there(kind, name, cases):
@@ -67,12 +70,13 @@ def main(build):
     cases = find_cases(os.path.abspath(build))
     rows = list(find_rows())
     print('1..%d' % len(rows))
-    for number, (promise, tests) in enumerate(rows, 1):
+    for number, (page, promise, tests) in enumerate(rows, 1):
         references = REFERENCE.findall(tests)
         missing = [name for kind, name in references
                    if not is_there(kind, name, cases)]
         if missing or not references:
-            print('# docs/promises.md: %s' % (
+            print('# docs/%s: %s' % (
+                page,
                 'no test is called ' + ', '.join(missing)
                 if missing else 'this promise has no test'))
         print('%sok %d - %s' % ('not ' if missing or not references else '',

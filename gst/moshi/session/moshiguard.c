@@ -28,6 +28,7 @@ typedef struct
 {
   GSocket *socket;
   guint64 received;             /* bytes, when the thread last got round */
+  gboolean shut;
 } Guarded;
 
 /* Guards all below; a leaf */
@@ -75,22 +76,24 @@ note_received_locked (void)
 static void
 shut_down_busiest_locked (void)
 {
-  GSocket *busiest = NULL;
+  Guarded *busiest = NULL;
   guint64 most = 0;
   guint i;
 
   for (i = 0; i < the_list->len; i++) {
-    const Guarded *guarded = &g_array_index (the_list, Guarded, i);
+    Guarded *guarded = &g_array_index (the_list, Guarded, i);
     guint64 more = moshi_guard_count_received (guarded->socket)
         - guarded->received;
 
     if (more > most) {
       most = more;
-      busiest = guarded->socket;
+      busiest = guarded;
     }
   }
-  if (busiest != NULL)
-    g_socket_shutdown (busiest, TRUE, TRUE, NULL);
+  if (busiest != NULL) {
+    busiest->shut = TRUE;
+    g_socket_shutdown (busiest->socket, TRUE, TRUE, NULL);
+  }
   note_received_locked ();
 }
 
@@ -128,7 +131,7 @@ look (gpointer data)
 void
 moshi_guard_add (GSocket * socket)
 {
-  Guarded guarded = { socket, moshi_guard_count_received (socket) };
+  Guarded guarded = { socket, moshi_guard_count_received (socket), FALSE };
 
   g_mutex_lock (&the_lock);
   the_beats++;
@@ -162,6 +165,30 @@ moshi_guard_remove (GSocket * socket)
   }
   g_cond_broadcast (&the_cond);
   g_mutex_unlock (&the_lock);
+}
+
+/**
+ * moshi_guard_has_shut:
+ * @socket: (nullable): what was added, or not
+ *
+ * Network thread.
+ *
+ * Returns: whether it was shut down, as it kept the thread
+ */
+gboolean
+moshi_guard_has_shut (GSocket * socket)
+{
+  gboolean shut = FALSE;
+  guint i;
+
+  g_mutex_lock (&the_lock);
+  for (i = 0; the_list != NULL && i < the_list->len; i++) {
+    const Guarded *guarded = &g_array_index (the_list, Guarded, i);
+
+    shut = shut || (guarded->socket == socket && guarded->shut);
+  }
+  g_mutex_unlock (&the_lock);
+  return shut;
 }
 
 /**

@@ -310,6 +310,10 @@ report_closed (MoshiLink * self)
 {
   guint code = soup_websocket_connection_get_close_code (self->ws);
 
+  if (moshi_guard_has_shut (self->socket)) {
+    self->flooded = TRUE;
+    g_clear_error (&self->error);
+  }
   if (self->flooded && self->error == NULL)
     self->error = g_error_new_literal (SOUP_WEBSOCKET_ERROR,
         SOUP_WEBSOCKET_CLOSE_POLICY_VIOLATION,
