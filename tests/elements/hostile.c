@@ -29,38 +29,11 @@ get_resident (void)
   return (gsize) resident *4096;
 }
 
-static gboolean
-greet (Peer * peer)
-{
-  if (!peer_upgrade (peer))
-    return FALSE;
-  peer_send (peer, 0, "", 0);
-  return TRUE;
-}
-
-/* Repeats one frame, many to a write, until the client is gone. */
-static void
-repeat (Peer * peer, guint8 first, const guint8 * payload, guint size)
-{
-  g_autoptr (GByteArray) frames = g_byte_array_new ();
-  const guint8 head[4] = { first, 126, size >> 8, size & 0xff };
-  const guint8 small[2] = { first, size };
-
-  while (frames->len < 32768) {
-    if (size < 126)
-      g_byte_array_append (frames, small, 2);
-    else
-      g_byte_array_append (frames, head, 4);
-    g_byte_array_append (frames, payload, size);
-  }
-  while (peer_write (peer, frames->data, frames->len));
-}
-
 static void
 flood_text (Peer * peer, gpointer user_data)
 {
-  if (greet (peer))
-    repeat (peer, PEER_BINARY, (const guint8 *) "\002 word", 6);
+  if (peer_greet (peer))
+    peer_repeat_frame (peer, PEER_BINARY, (const guint8 *) "\002 word", 6);
 }
 
 static void
@@ -70,22 +43,22 @@ flood_long_text (Peer * peer, gpointer user_data)
 
   memset (text, 'a', 60000);
   text[0] = 2;
-  if (greet (peer))
-    repeat (peer, PEER_BINARY, text, 60000);
+  if (peer_greet (peer))
+    peer_repeat_frame (peer, PEER_BINARY, text, 60000);
 }
 
 static void
 flood_unknown (Peer * peer, gpointer user_data)
 {
-  if (greet (peer))
-    repeat (peer, PEER_BINARY, (const guint8 *) "\077?", 2);
+  if (peer_greet (peer))
+    peer_repeat_frame (peer, PEER_BINARY, (const guint8 *) "\077?", 2);
 }
 
 static void
 flood_empty (Peer * peer, gpointer user_data)
 {
-  if (greet (peer))
-    repeat (peer, PEER_BINARY, (const guint8 *) "", 0);
+  if (peer_greet (peer))
+    peer_repeat_frame (peer, PEER_BINARY, (const guint8 *) "", 0);
 }
 
 static void
@@ -95,8 +68,8 @@ flood_metadata (Peer * peer, gpointer user_data)
 
   memset (json, ' ', 60000);
   memcpy (json, "\004{}", 3);
-  if (greet (peer))
-    repeat (peer, PEER_BINARY, json, 60000);
+  if (peer_greet (peer))
+    peer_repeat_frame (peer, PEER_BINARY, json, 60000);
 }
 
 /* JSON 1,000 levels deep */
@@ -107,22 +80,22 @@ flood_deep_metadata (Peer * peer, gpointer user_data)
 
   memset (json, '[', sizeof json);
   json[0] = 4;
-  if (greet (peer))
-    repeat (peer, PEER_BINARY, json, sizeof json);
+  if (peer_greet (peer))
+    peer_repeat_frame (peer, PEER_BINARY, json, sizeof json);
 }
 
 static void
 flood_pings (Peer * peer, gpointer user_data)
 {
-  if (greet (peer))
-    repeat (peer, 0x89, (const guint8 *) "Are you there?", 14);
+  if (peer_greet (peer))
+    peer_repeat_frame (peer, 0x89, (const guint8 *) "Are you there?", 14);
 }
 
 static void
 flood_handshakes (Peer * peer, gpointer user_data)
 {
-  if (greet (peer))
-    repeat (peer, PEER_BINARY, (const guint8 *) "\0", 1);
+  if (peer_greet (peer))
+    peer_repeat_frame (peer, PEER_BINARY, (const guint8 *) "\0", 1);
 }
 
 /* One message that does not end */
@@ -131,10 +104,10 @@ flood_fragments (Peer * peer, gpointer user_data)
 {
   g_autofree guint8 *data = g_malloc0 (60000);
 
-  if (!greet (peer))
+  if (!peer_greet (peer))
     return;
   peer_send_frame (peer, 0x02, "\001", 1);
-  repeat (peer, 0x00, data, 60000);
+  peer_repeat_frame (peer, 0x00, data, 60000);
 }
 
 /* Ogg that holds nothing: pages without packets, a million if need be */
@@ -144,8 +117,8 @@ flood_pages (Peer * peer, gpointer user_data)
   static const guint8 page[] = "\001OggS\0\0\0\0\0\0\0\0\0\0*\0\0\0\0\0\0\0"
       "\0\0\0\0\0";
 
-  if (greet (peer))
-    repeat (peer, PEER_BINARY, page, 28);
+  if (peer_greet (peer))
+    peer_repeat_frame (peer, PEER_BINARY, page, 28);
 }
 
 static void
@@ -157,8 +130,8 @@ flood_noise (Peer * peer, gpointer user_data)
   for (i = 0; i < 60000; i++)
     data[i] = g_random_int ();
   data[0] = 1;
-  if (greet (peer))
-    repeat (peer, PEER_BINARY, data, 60000);
+  if (peer_greet (peer))
+    peer_repeat_frame (peer, PEER_BINARY, data, 60000);
 }
 
 /* Headers a byte at a time, and without an end */
@@ -197,7 +170,7 @@ flood_body (Peer * peer, gpointer user_data)
 static void
 close_badly (Peer * peer, gpointer user_data)
 {
-  if (!greet (peer))
+  if (!peer_greet (peer))
     return;
   peer_send_frame (peer, 0x88, "\003", 1);
   peer_read_until_gone (peer);
@@ -206,7 +179,7 @@ close_badly (Peer * peer, gpointer user_data)
 static void
 close_with_nonsense (Peer * peer, gpointer user_data)
 {
-  if (!greet (peer))
+  if (!peer_greet (peer))
     return;
   peer_send_frame (peer, 0x88, "\000\001\377\376", 4);
   peer_read_until_gone (peer);
@@ -216,7 +189,7 @@ close_with_nonsense (Peer * peer, gpointer user_data)
 static void
 send_compressed (Peer * peer, gpointer user_data)
 {
-  if (!greet (peer))
+  if (!peer_greet (peer))
     return;
   peer_send_frame (peer, 0xc2, "\001\002\003", 3);
   peer_read_until_gone (peer);
@@ -225,7 +198,7 @@ send_compressed (Peer * peer, gpointer user_data)
 static void
 mask_frames (Peer * peer, gpointer user_data)
 {
-  if (!greet (peer))
+  if (!peer_greet (peer))
     return;
   peer_write (peer, "\202\201\1\2\3\4\5", 7);
   peer_read_until_gone (peer);
@@ -386,7 +359,7 @@ flood_speech (Peer * peer, gpointer user_data)
   guint8 packet[7652] = { 0, };
   guint32 i;
 
-  if (!greet (peer))
+  if (!peer_greet (peer))
     return;
   append_page (out, 2, 0, (const guint8 *)
       "OpusHead\001\001\000\000\200\273\000\000\000\000\000", 19);
@@ -459,7 +432,7 @@ talk_and_hang_up (Peer * peer, gpointer user_data)
   guint8 opcode;
   guint i;
 
-  if (!greet (peer))
+  if (!peer_greet (peer))
     return;
   for (i = 0; i < 20; i++) {
     GBytes *frame = peer_read_frame (peer, &opcode);

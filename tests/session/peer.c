@@ -314,6 +314,35 @@ peer_send (Peer * self, guint8 kind, gconstpointer data, gsize size)
   g_free (message);
 }
 
+/* Takes a client in: the upgrade and the handshake. */
+gboolean
+peer_greet (Peer * self)
+{
+  if (!peer_upgrade (self))
+    return FALSE;
+  peer_send (self, 0, "", 0);
+  return TRUE;
+}
+
+/* Repeats one frame of less than 64 KiB, many to a write, until the client is
+ * gone. */
+void
+peer_repeat_frame (Peer * self, guint8 first, gconstpointer data, gsize size)
+{
+  g_autoptr (GByteArray) frames = g_byte_array_new ();
+  const guint8 head[4] = { first, 126, size >> 8, size & 0xff };
+  const guint8 small[2] = { first, size };
+
+  while (frames->len < 32768) {
+    if (size < 126)
+      g_byte_array_append (frames, small, 2);
+    else
+      g_byte_array_append (frames, head, 4);
+    g_byte_array_append (frames, data, size);
+  }
+  while (peer_write (self, frames->data, frames->len));
+}
+
 void
 peer_send_close (Peer * self, guint code, const gchar * reason)
 {

@@ -34,6 +34,9 @@ gboolean peer_upgrade (Peer * self);
 void peer_send_frame (Peer * self, guint8 first, gconstpointer data,
     gsize size);
 void peer_send (Peer * self, guint8 kind, gconstpointer data, gsize size);
+gboolean peer_greet (Peer * peer);
+void peer_repeat_frame (Peer * peer, guint8 first, gconstpointer data,
+    gsize size);
 void peer_send_close (Peer * self, guint code, const gchar * reason);
 GBytes *peer_read_frame (Peer * self, guint8 * opcode);
 void peer_read_until_gone (Peer * self);

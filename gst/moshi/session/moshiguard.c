@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "moshiguard.h"
 
+#include "moshilock.h"
+
 #ifdef __linux__
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -15,27 +17,37 @@
  * is told) keeps the thread from everything else: timers, closes, and the
  * sessions of all other elements. So a second thread looks whether the first
  * still gets round. If it does not for %PATIENCE looks in a row, the connection
- * that has received most in that time is shut down, which ends the reading.
+ * of which it has read most since is shut down, which ends the reading.
+ *
+ * What has been read is what counts, not what has come: a thread that waits for
+ * something else, an application's answer about a certificate say, reads
+ * nothing, while the answers of healthy servers pile up. And what such a server
+ * may have to say at once after a stall is below %MUCH, or is read in no time.
  *
  * The thread lives while there are connections, and holds nothing but the list.
  */
 
-/* Between two looks, in µs */
-#define LOOK_EVERY (500 * G_TIME_SPAN_MILLISECOND)
+/* Between two looks, in µs: what other sessions wait for meanwhile is less than
+ * a live one can make good without loss (2 s, see moshiplayout.c). */
+#define LOOK_EVERY (250 * G_TIME_SPAN_MILLISECOND)
 #define PATIENCE 4
+
+/* What a flood is in that time at least, in bytes: many times the speech that
+ * fits into it */
+#define MUCH (64 * 1024)
 
 typedef struct
 {
   GSocket *socket;
-  guint64 received;             /* bytes, when the thread last got round */
+  guint64 read;                 /* bytes, when the thread last got round */
   gboolean shut;
 } Guarded;
 
 /* Guards all below; a leaf */
 static GMutex the_lock;
 static GCond the_cond;
-static GArray *the_list;        /* of Guarded; NULL while there is none */
-static guint the_beats;
+static GArray *the_list MOSHI_GUARDED_BY (the_lock);    /* of Guarded, or NULL */
+static guint the_beats MOSHI_GUARDED_BY (the_lock);
 
 /**
  * moshi_guard_count_received:
@@ -61,40 +73,56 @@ moshi_guard_count_received (GSocket * socket)
   return 0;
 }
 
-static void
-note_received_locked (void)
+/* What of that the network thread has taken from the kernel */
+static guint64
+count_read (GSocket * socket)
 {
-  guint i;
+  guint64 received = moshi_guard_count_received (socket);
+  gssize waiting = g_socket_get_available_bytes (socket);
 
-  for (i = 0; i < the_list->len; i++) {
-    Guarded *guarded = &g_array_index (the_list, Guarded, i);
-
-    guarded->received = moshi_guard_count_received (guarded->socket);
-  }
+  return received - MIN (received, (guint64) MAX (waiting, 0));
 }
 
 static void
-shut_down_busiest_locked (void)
+note_read_locked (void)
+MOSHI_REQUIRES (the_lock)
 {
-  Guarded *busiest = NULL;
-  guint64 most = 0;
   guint i;
 
   for (i = 0; i < the_list->len; i++) {
     Guarded *guarded = &g_array_index (the_list, Guarded, i);
-    guint64 more = moshi_guard_count_received (guarded->socket)
-        - guarded->received;
 
-    if (more > most) {
+    guarded->read = count_read (guarded->socket);
+  }
+}
+
+/* FALSE when none has said much. */
+static gboolean
+shut_down_busiest_locked (void)
+MOSHI_REQUIRES (the_lock)
+{
+  Guarded *busiest = NULL;
+  guint64 most = MUCH;
+  guint i;
+
+  for (i = 0; i < the_list->len; i++) {
+    Guarded *guarded = &g_array_index (the_list, Guarded, i);
+    guint64 now = count_read (guarded->socket);
+    guint64 more = now - MIN (now, guarded->read);
+
+    if (more > most && !guarded->shut) {
       most = more;
       busiest = guarded;
     }
   }
-  if (busiest != NULL) {
-    busiest->shut = TRUE;
-    g_socket_shutdown (busiest->socket, TRUE, TRUE, NULL);
-  }
-  note_received_locked ();
+  if (busiest == NULL)
+    return FALSE;
+  busiest->shut = TRUE;
+#ifdef __linux__
+  /* Not g_socket_shutdown(): it writes to fields that are the other thread's. */
+  shutdown (g_socket_get_fd (busiest->socket), SHUT_RDWR);
+#endif
+  return TRUE;
 }
 
 static gpointer
@@ -111,10 +139,10 @@ look (gpointer data)
     if (the_beats != beats) {
       beats = the_beats;
       missed = 0;
-      note_received_locked ();
-    } else if (++missed == PATIENCE) {
+      note_read_locked ();
+    } else if (++missed >= PATIENCE && shut_down_busiest_locked ()) {
       missed = 0;
-      shut_down_busiest_locked ();
+      note_read_locked ();
     }
   }
   g_clear_pointer (&the_list, g_array_unref);
@@ -131,7 +159,7 @@ look (gpointer data)
 void
 moshi_guard_add (GSocket * socket)
 {
-  Guarded guarded = { socket, moshi_guard_count_received (socket), FALSE };
+  Guarded guarded = { socket, count_read (socket), FALSE };
 
   g_mutex_lock (&the_lock);
   the_beats++;

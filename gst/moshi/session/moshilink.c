@@ -305,21 +305,29 @@ on_ws_error (SoupWebsocketConnection * ws, GError * error, gpointer user_data)
     self->error = g_error_copy (error);
 }
 
+/* A flood is not asked for again: it would keep the other sessions waiting each
+ * time. */
 static void
 report_closed (MoshiLink * self)
 {
   guint code = soup_websocket_connection_get_close_code (self->ws);
+  gboolean final = FALSE;
+  MoshiFault *fault;
 
   if (moshi_guard_has_shut (self->socket)) {
     self->flooded = TRUE;
     g_clear_error (&self->error);
   }
-  if (self->flooded && self->error == NULL)
+  if (self->flooded && self->error == NULL) {
     self->error = g_error_new_literal (SOUP_WEBSOCKET_ERROR,
         SOUP_WEBSOCKET_CLOSE_POLICY_VIOLATION,
         "it sent messages faster than they can be read");
-  end (self, moshi_fault_new_close (self->error, code == 0 ? 1006 : code,
-          soup_websocket_connection_get_close_data (self->ws)));
+    final = TRUE;
+  }
+  fault = moshi_fault_new_close (self->error, code == 0 ? 1006 : code,
+      soup_websocket_connection_get_close_data (self->ws));
+  fault->final = final;
+  end (self, fault);
 }
 
 /* The peer's close frame is the end for us; libsoup still waits for the peer
