@@ -286,7 +286,7 @@ begin_run (GstMoshiInput * self, GstClockTime pts, GstClockTime time)
   talk->run_length = 0;
   talk->pushed = talk->sent;
   g_queue_clear_full (&talk->segments, g_free);
-  g_cond_broadcast (&talk->cond);
+  gst_moshi_talk_wake_locked (talk);
   g_mutex_unlock (&talk->lock);
 
   GST_INFO_OBJECT (self->element, "input begins at PTS %" GST_TIME_FORMAT,

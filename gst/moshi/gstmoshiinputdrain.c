@@ -25,7 +25,7 @@ finish_batch (GstMoshiInput * self)
   talk->input_eos = TRUE;
   if (talk->schedule)
     gst_moshi_schedule_hear_locked (talk->schedule, NULL);
-  g_cond_broadcast (&talk->cond);
+  gst_moshi_talk_wake_locked (talk);
   g_mutex_unlock (&talk->lock);
 
   if (self->opus)
@@ -86,7 +86,7 @@ gst_moshi_input_eos (GstMoshiInput * self)
   }
   talk->input_done = TRUE;
   talk->done_time = g_get_monotonic_time ();
-  g_cond_broadcast (&talk->cond);
+  gst_moshi_talk_wake_locked (talk);
   g_mutex_unlock (&talk->lock);
   return ret;
 }
@@ -111,7 +111,7 @@ wait_alone (GstMoshiInput * self)
       && talk->ready && !talk->failed && !talk->input_flushing) {
     room = talk->sent < talk->received + GST_MOSHI_WINDOW;
     if (!room)
-      in_time = g_cond_wait_until (&talk->cond, &talk->lock,
+      in_time = gst_moshi_talk_wait_until_locked (talk,
           get_drain_deadline_locked (self));
   }
   g_mutex_unlock (&talk->lock);
@@ -152,7 +152,7 @@ gst_moshi_input_wait_drained (GstMoshiInput * self)
   g_mutex_lock (&talk->lock);
   while (!talk->input_flushing && !talk->failed && talk->ready
       && talk->schedule && !talk->output_done) {
-    if (!g_cond_wait_until (&talk->cond, &talk->lock,
+    if (!gst_moshi_talk_wait_until_locked (talk,
             get_drain_deadline_locked (self)))
       break;
   }

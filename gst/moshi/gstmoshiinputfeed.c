@@ -107,7 +107,7 @@ gst_moshi_input_report_length (GstMoshiInput * self, guint64 trimmed)
   talk->run_length = gst_moshi_timeline_get_length (&self->timeline);
   talk->input_trimmed += trimmed;
   if (!talk->live)
-    g_cond_broadcast (&talk->cond);
+    gst_moshi_talk_wake_locked (talk);
   g_mutex_unlock (&talk->lock);
 }
 

@@ -43,7 +43,7 @@ MOSHI_REQUIRES (self->lock)
   gst_moshi_schedule_hear_locked (self->schedule, item);
   g_queue_push_tail (&self->items, item);
   self->queued += item->duration;
-  g_cond_broadcast (&self->cond);
+  gst_moshi_talk_wake_locked (self);
 }
 
 static gboolean
@@ -296,7 +296,7 @@ MOSHI_REQUIRES (self->lock)
     g_queue_push_tail (&self->join.held, item);
   else
     append_locked (self, item);
-  g_cond_broadcast (&self->cond);
+  gst_moshi_talk_wake_locked (self);
 }
 
 /**
@@ -341,7 +341,7 @@ gst_moshi_talk_set_leg (GstMoshiTalk * self, MoshiSession * session, guint leg)
   forget_successor_locked (self);
   self->join.leg = leg;
   self->ready = FALSE;
-  g_cond_broadcast (&self->cond);
+  gst_moshi_talk_wake_locked (self);
   g_mutex_unlock (&self->lock);
   g_clear_pointer (&old, moshi_session_unref);
 }
@@ -366,7 +366,7 @@ MOSHI_REQUIRES (self->lock)
   self->ready = FALSE;
   if (successor->ready)
     begin_locked (self, successor->index, successor->most);
-  g_cond_broadcast (&self->cond);
+  gst_moshi_talk_wake_locked (self);
 }
 
 /**
@@ -438,7 +438,7 @@ gst_moshi_talk_set_ready (GstMoshiTalk * self, gboolean ready)
 {
   g_mutex_lock (&self->lock);
   self->ready = ready;
-  g_cond_broadcast (&self->cond);
+  gst_moshi_talk_wake_locked (self);
   g_mutex_unlock (&self->lock);
 }
 
@@ -497,7 +497,7 @@ gst_moshi_talk_packet (GstMoshiTalk * self, guint leg, GBytes * packet,
   self->last_answer = time;
   taken = take_packet_locked (self, leg, packet, duration);
   /* Where nobody listens somebody may yet wait to speak. */
-  g_cond_broadcast (&self->cond);
+  gst_moshi_talk_wake_locked (self);
   g_mutex_unlock (&self->lock);
   return taken;
 }

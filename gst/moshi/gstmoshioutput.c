@@ -364,7 +364,7 @@ finish (GstMoshiOutput * self)
   self->schedule.eos = TRUE;
   gst_moshi_schedule_hear_locked (&self->schedule, NULL);
   talk->output_done = TRUE;
-  g_cond_broadcast (&talk->cond);
+  gst_moshi_talk_wake_locked (talk);
   /* In a pair the sink closes, who may have more to say. */
   if (talk->session && !talk->paired)
     session = moshi_session_ref (talk->session);
@@ -485,7 +485,7 @@ stop_pushing (GstMoshiOutput * self, GstFlowReturn ret)
   if (!self->talk->output_flushing)
     self->talk->flow = broken ? GST_FLOW_EOS : ret;
   enough = ret == GST_FLOW_EOS && !self->schedule.eos;
-  g_cond_broadcast (&self->talk->cond);
+  gst_moshi_talk_wake_locked (self->talk);
   g_mutex_unlock (&self->talk->lock);
 
   /* Downstream wants no more, and waits for the event that says so. */

@@ -148,7 +148,7 @@ count_pushed (GstMoshiOutput * self, guint64 ticks)
   g_mutex_lock (&talk->lock);
   schedule->position += ticks;
   talk->pushed = schedule->run_start + schedule->position;
-  g_cond_broadcast (&talk->cond);
+  gst_moshi_talk_wake_locked (talk);
   g_mutex_unlock (&talk->lock);
 }
 

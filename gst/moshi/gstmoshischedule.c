@@ -641,9 +641,9 @@ MOSHI_REQUIRES (self->talk->lock)
   gint64 deadline = talk->live ? 0 : get_drain_deadline_locked (self);
 
   if (deadline > 0)
-    g_cond_wait_until (&talk->cond, &talk->lock, deadline);
+    gst_moshi_talk_wait_until_locked (talk, deadline);
   else
-    g_cond_wait (&talk->cond, &talk->lock);
+    gst_moshi_talk_wait_locked (talk);
 }
 
 /**
@@ -721,5 +721,5 @@ gst_moshi_schedule_wake_locked (GstMoshiSchedule * self)
 {
   if (self->clock_id)
     gst_clock_id_unschedule (self->clock_id);
-  g_cond_broadcast (&self->talk->cond);
+  gst_moshi_talk_wake_locked (self->talk);
 }

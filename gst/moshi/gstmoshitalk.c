@@ -85,6 +85,54 @@ gst_moshi_talk_ref (GstMoshiTalk * self)
   return self;
 }
 
+/**
+ * gst_moshi_talk_wait_locked:
+ * @self: a talk
+ *
+ * Any thread that may wait: until something changes.
+ */
+void
+gst_moshi_talk_wait_locked (GstMoshiTalk * self)
+{
+  self->waiting++;
+  g_cond_wait (&self->cond, &self->lock);
+  self->waiting--;
+}
+
+/**
+ * gst_moshi_talk_wait_until_locked:
+ * @self: a talk
+ * @deadline: monotonic µs
+ *
+ * Any thread that may wait: until something changes, or the deadline.
+ *
+ * Returns: %FALSE if it was the deadline
+ */
+gboolean
+gst_moshi_talk_wait_until_locked (GstMoshiTalk * self, gint64 deadline)
+{
+  gboolean in_time;
+
+  self->waiting++;
+  in_time = g_cond_wait_until (&self->cond, &self->lock, deadline);
+  self->waiting--;
+  return in_time;
+}
+
+/**
+ * gst_moshi_talk_wake_locked:
+ * @self: a talk
+ *
+ * Something has changed. Live hardly anybody waits for that, and GLib asks the
+ * kernel whoever waits.
+ */
+void
+gst_moshi_talk_wake_locked (GstMoshiTalk * self)
+{
+  if (self->waiting > 0)
+    g_cond_broadcast (&self->cond);
+}
+
 static void
 clear_items_locked (GstMoshiTalk * self)
 MOSHI_REQUIRES (self->lock)
@@ -172,7 +220,7 @@ gst_moshi_talk_reset_input (GstMoshiTalk * self)
   self->join.sessions = self->join.renewals = 0;
   self->join.extra = 0;
   gst_moshi_meter_reset (&self->meter);
-  g_cond_broadcast (&self->cond);
+  gst_moshi_talk_wake_locked (self);
   g_mutex_unlock (&self->lock);
 }
 
@@ -192,7 +240,7 @@ gst_moshi_talk_reset_output (GstMoshiTalk * self)
   self->output_dropped = self->output_filled = 0;
   memset (&self->playout, 0, sizeof (MoshiPlayoutCounters));
   self->flow = GST_FLOW_OK;
-  g_cond_broadcast (&self->cond);
+  gst_moshi_talk_wake_locked (self);
   g_mutex_unlock (&self->lock);
 }
 
@@ -265,7 +313,7 @@ gst_moshi_talk_hang_up (GstMoshiTalk * self)
   self->ready = FALSE;
   self->state = MOSHI_LIFE_IDLE;
   gst_moshi_join_clear_locked (self);
-  g_cond_broadcast (&self->cond);
+  gst_moshi_talk_wake_locked (self);
   g_mutex_unlock (&self->lock);
   g_clear_pointer (&session, moshi_session_unref);
 }
@@ -394,7 +442,7 @@ gst_moshi_talk_set_input_live (GstMoshiTalk * self, gboolean live)
 {
   g_mutex_lock (&self->lock);
   self->input_live = live;
-  g_cond_broadcast (&self->cond);
+  gst_moshi_talk_wake_locked (self);
   g_mutex_unlock (&self->lock);
 }
 
@@ -412,7 +460,7 @@ gst_moshi_talk_set_mode (GstMoshiTalk * self, gboolean live)
   if (!self->known) {
     self->known = TRUE;
     self->live = self->input_live = live;
-    g_cond_broadcast (&self->cond);
+    gst_moshi_talk_wake_locked (self);
   }
   g_mutex_unlock (&self->lock);
 }
@@ -429,7 +477,7 @@ gst_moshi_talk_set_input_flushing (GstMoshiTalk * self, gboolean flushing)
   self->input_flushing = flushing;
   if (flushing)
     self->input_flushes++;
-  g_cond_broadcast (&self->cond);
+  gst_moshi_talk_wake_locked (self);
   g_mutex_unlock (&self->lock);
 }
 
@@ -445,7 +493,7 @@ gst_moshi_talk_set_output_flushing (GstMoshiTalk * self, gboolean flushing)
   self->output_flushing = flushing;
   if (!flushing)
     self->flow = GST_FLOW_OK;
-  g_cond_broadcast (&self->cond);
+  gst_moshi_talk_wake_locked (self);
   g_mutex_unlock (&self->lock);
 }
 
@@ -501,7 +549,7 @@ gst_moshi_talk_flush_run (GstMoshiTalk * self)
   self->pushed = self->sent;
   if (self->live && !self->paired)
     drop_output_locked (self);
-  g_cond_broadcast (&self->cond);
+  gst_moshi_talk_wake_locked (self);
   g_mutex_unlock (&self->lock);
 }
 
@@ -579,7 +627,7 @@ gst_moshi_talk_fail (GstMoshiTalk * self)
   self->ready = FALSE;
   if (self->schedule)
     gst_moshi_schedule_hear_locked (self->schedule, NULL);
-  g_cond_broadcast (&self->cond);
+  gst_moshi_talk_wake_locked (self);
   g_mutex_unlock (&self->lock);
 }
 
@@ -670,7 +718,7 @@ MOSHI_REQUIRES (self->lock)
   while ((ret = check_flow_locked (self)) == GST_FLOW_OK) {
     if ((self->ready && gst_moshi_join_is_full_locked (self))
         || !is_window_open_locked (self, ticks)) {
-      g_cond_wait (&self->cond, &self->lock);
+      gst_moshi_talk_wait_locked (self);
     } else if (moshi_session_send (self->session, packet)) {
       gst_moshi_join_keep_locked (self, packet, ticks);
       count_sent_locked (self, ticks);
@@ -678,7 +726,7 @@ MOSHI_REQUIRES (self->lock)
     } else {
       /* Full, and an answer makes room; or the session has just ended, and the
        * event that says so is on its way. */
-      g_cond_wait (&self->cond, &self->lock);
+      gst_moshi_talk_wait_locked (self);
     }
   }
   return ret;
@@ -791,7 +839,7 @@ gst_moshi_talk_wait_room (GstMoshiTalk * self, guint flushes, gboolean * waited)
     if (room)
       break;
     *waited = TRUE;
-    g_cond_wait (&self->cond, &self->lock);
+    gst_moshi_talk_wait_locked (self);
   }
   g_mutex_unlock (&self->lock);
   return room;
@@ -822,7 +870,7 @@ gst_moshi_talk_close (GstMoshiTalk * self)
 
   g_mutex_lock (&self->lock);
   while (self->ready && !self->input_flushing && !self->failed)
-    g_cond_wait (&self->cond, &self->lock);
+    gst_moshi_talk_wait_locked (self);
   flushing = self->input_flushing;
   g_mutex_unlock (&self->lock);
   return !flushing;

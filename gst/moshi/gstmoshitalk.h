@@ -161,6 +161,7 @@ typedef struct
    * arithmetic: no push, no post, no query, no signal. */
   GMutex lock;
   GCond cond;
+  guint waiting;                /* for it */
 
   /* All below: by lock */
 
@@ -235,6 +236,14 @@ GstMoshiTalk *gst_moshi_talk_join (const gchar * name, MoshiSessionsRole role,
     GError ** error);
 GstMoshiTalk *gst_moshi_talk_ref (GstMoshiTalk * self);
 void gst_moshi_talk_unref (GstMoshiTalk * self);
+
+void gst_moshi_talk_wait_locked (GstMoshiTalk * self)
+    MOSHI_REQUIRES (self->lock);
+gboolean gst_moshi_talk_wait_until_locked (GstMoshiTalk * self,
+    gint64 deadline)
+    MOSHI_REQUIRES (self->lock);
+void gst_moshi_talk_wake_locked (GstMoshiTalk * self)
+    MOSHI_REQUIRES (self->lock);
 
 void gst_moshi_talk_reset_input (GstMoshiTalk * self);
 void gst_moshi_talk_reset_output (GstMoshiTalk * self);

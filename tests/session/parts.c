@@ -147,6 +147,66 @@ test_network_races (void)
   g_assert_cmpint (g_atomic_int_get (&count), ==, 4 * 300);
 }
 
+typedef struct
+{
+  MoshiNetwork *network;
+  gint n_done;                  /* atomic */
+} Line;
+
+static gboolean
+on_turn (gpointer user_data)
+{
+  Line *self = user_data;
+  const gint n = g_atomic_int_add (&self->n_done, 1);
+
+  /* What is handed in from within comes behind what there is. */
+  if (n % 10 == 0)
+    moshi_network_invoke (self->network, on_turn, self, NULL);
+  g_assert_cmpint (g_atomic_int_get (&self->n_done), ==, n + 1);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+on_place (gpointer user_data)
+{
+  static gint next = 0;
+
+  g_assert_cmpint (GPOINTER_TO_INT (user_data), ==, next);
+  next++;
+  return G_SOURCE_REMOVE;
+}
+
+static gpointer
+hand_in_turns (gpointer user_data)
+{
+  Line *line = user_data;
+  guint i;
+
+  for (i = 0; i < 1000; i++)
+    moshi_network_invoke (line->network, on_turn, line, NULL);
+  return NULL;
+}
+
+/* In the order they were handed in, one after the other, whoever else does. */
+static void
+test_network_order (void)
+{
+  Line line = { moshi_network_get (), 0 };
+  GThread *thread = g_thread_new ("turns", hand_in_turns, &line);
+  const gint64 until = g_get_monotonic_time () + 60 * G_TIME_SPAN_SECOND;
+  gint i;
+
+  for (i = 0; i < 1000; i++)
+    moshi_network_invoke (line.network, on_place, GINT_TO_POINTER (i), NULL);
+  g_thread_join (thread);
+  while (g_atomic_int_get (&line.n_done) < 1000 + 1000 / 9) {
+    g_assert_cmpint (g_get_monotonic_time (), <, until);
+    g_usleep (1000);
+  }
+  moshi_network_invoke (line.network, on_unref, line.network, NULL);
+  wait_until_threads_are_gone ();
+}
+
 /* Words of others */
 
 static const struct
@@ -222,6 +282,7 @@ main (int argc, char **argv)
   g_test_add_func ("/queue/clear", test_queue_clear);
   g_test_add_func ("/network/shared", test_network_shared);
   g_test_add_func ("/network/races", test_network_races);
+  g_test_add_func ("/network/order", test_network_order);
   g_test_add_func ("/fault/quote", test_quote);
   g_test_add_func ("/fault/close-codes", test_close_codes);
   g_test_add_func ("/fault/http-statuses", test_http_statuses);
