@@ -34,7 +34,7 @@ struct _MoshiNetwork
   GThread *thread;              /* written once, by the thread itself */
   GSource *source;
   GMutex lock;                  /* guards the queue; a leaf */
-  GQueue work MOSHI_GUARDED_BY (lock);  /* of Work */
+  GQueue work;                  /* of Work */
   gint n_work;                  /* atomic: of them */
 };
 
