@@ -58,8 +58,51 @@ test_spread (void)
         MS (means[i]) / 5 + 48);
     g_assert_cmpint (moshi_jitter_get_spread (self), >, MS (3.5) * means[i]);
     g_assert_cmpint (moshi_jitter_get_spread (self), <, MS (9) * means[i]);
-    g_assert_cmpint (moshi_jitter_get_alarm (self), <,
-        moshi_jitter_get_spread (self));
+    g_assert_cmpfloat (moshi_jitter_get_calm (self,
+            moshi_jitter_get_spread (self)), >, 1);
+    g_assert_cmpfloat (moshi_jitter_get_calm (self,
+            moshi_jitter_get_spread (self) / 2), <, 0.65);
+  }
+}
+
+/* What is late already is later still, where few packets are very late; where all
+ * are a little late it tells nothing. */
+static void
+test_risk (void)
+{
+  static const struct
+  {
+    gint jitter, spike;
+    gint delay, hand;
+    gdouble least, most;
+  } cases[] = {
+    {10, 0, 100, 100, 0, 0.01},
+    {10, 0, 100, 60, 0, 0.1},
+    {10, 150, 100, 100, 0.005, 0.03},
+    {10, 150, 100, 60, 0.2, 1},
+    {10, 150, 240, 240, 0, 0.005},
+    {0, 0, 4, 4, 0, 0.01},
+    {0, 0, 40, 1, 0.1, 1},
+  };
+  guint i, k;
+
+  for (i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GRand) random = g_rand_new_with_seed (11);
+    g_autoptr (MoshiJitter) self = moshi_jitter_new ();
+    gdouble risk;
+
+    for (k = 0; k < 380; k++) {
+      gdouble late = -log (1 - g_rand_double (random)) * cases[i].jitter;
+
+      if (k % 50 == 49)
+        late += cases[i].spike;
+      moshi_jitter_arrive (self, MS (80), MS (80) * k + (gint64) (late * 48));
+    }
+    risk = moshi_jitter_get_risk (self, MS (cases[i].delay),
+        MS (cases[i].hand));
+    g_test_message ("case %u: %.3f", i, risk);
+    g_assert_cmpfloat (risk, >=, cases[i].least);
+    g_assert_cmpfloat (risk, <=, cases[i].most);
   }
 }
 
@@ -124,6 +167,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/jitter/steady", test_steady);
   g_test_add_func ("/jitter/spread", test_spread);
+  g_test_add_func ("/jitter/risk", test_risk);
   g_test_add_func ("/jitter/drift", test_drift);
   g_test_add_func ("/jitter/stall", test_stall);
   g_test_add_func ("/jitter/reset", test_reset);

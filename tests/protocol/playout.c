@@ -95,7 +95,7 @@ obey (Owner * self, const MoshiPlayoutDecision * decision, gint64 now)
     g_assert_cmpuint (decision->duration, ==, get_packet (self));
     g_queue_pop_head (&self->queue);
   }
-  g_assert_cmpint (ABS (decision->pace), <=, MOSHI_PLAYOUT_URGENT);
+  g_assert_cmpint (ABS (decision->pace), <=, MOSHI_PLAYOUT_UTMOST);
   if (decision->step == MOSHI_PLAYOUT_PLAY) {
     if (!self->whole)
       made += made * decision->pace / 1000;

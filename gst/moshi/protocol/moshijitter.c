@@ -25,8 +25,12 @@
  * what was seen is near the truth. The two are joined by the greater. A base
  * that moves is known less well: with clocks that drift the spread is wider.
  *
- * The alarm is when the audio in hand has become so little that the next packet
- * must be one of the late ones: time to make it last.
+ * How near a hole is, is told by two things. One is the audio in hand, beside the
+ * calm part of the spread, which is for jitter alone. The other is the risk: of
+ * all packets seen that were at least as late as the next one is already, how
+ * many were so late that the audio in hand would not have lasted. With even
+ * jitter that is little until the end; where few packets are very late, it is
+ * known at once which of them the next one is.
  *
  * A stall is no jitter: what is more than STALL late, and all that queues up
  * behind it, says nothing of the packets to come, and is left out. What stays
@@ -67,9 +71,13 @@
 #define DRIFT_SPREAD MS (20)
 #define DRIFT_SHARE 0.6
 
-/* The alarm is below the spread by so much: a share, and this */
-#define ALARM_SHARE 16
-#define ALARM_BELOW MS (2)
+/* What is later than due by no more than this is in time. */
+#define IN_TIME MS (2)
+
+/* Packets later than any seen are yet to come: so many of them, and among them
+ * so many more that come too late. */
+#define UNSEEN 1.0
+#define UNSEEN_MISSES 0.2
 
 typedef struct
 {
@@ -418,17 +426,38 @@ moshi_jitter_get_spread (MoshiJitter * self)
 }
 
 /**
- * moshi_jitter_get_alarm:
+ * moshi_jitter_get_calm:
  * @self: what is known
+ * @hand: how much audio is in hand
  *
- * Returns: how much audio in hand is too little, speech going on
+ * Returns: how much of the spread that is, what is for drift left out
  */
-gint64
-moshi_jitter_get_alarm (MoshiJitter * self)
+gdouble
+moshi_jitter_get_calm (MoshiJitter * self, gint64 hand)
 {
-  gint64 spread = self->spread - self->surplus;
+  return (gdouble) (hand + IN_TIME + self->surplus)
+      / (gdouble) (self->spread - self->surplus);
+}
 
-  return spread - spread / ALARM_SHARE - ALARM_BELOW - self->surplus;
+/**
+ * moshi_jitter_get_risk:
+ * @self: what is known
+ * @delay: with which the next packet would be played, beyond the base
+ * @hand: how much audio is in hand, by now
+ *
+ * Returns: how likely it is that the next packet is not there when it has to be
+ *     played
+ */
+gdouble
+moshi_jitter_get_risk (MoshiJitter * self, gint64 delay, gint64 hand)
+{
+  gint64 late = delay - hand;
+  guint seen = self->n_slots, missed;
+
+  if (late >= IN_TIME)
+    seen -= find_level (self, self->base + late + 1);
+  missed = self->n_slots - find_level (self, self->base + delay + 1);
+  return (missed + UNSEEN_MISSES) / (seen + UNSEEN);
 }
 
 /**

@@ -31,13 +31,13 @@
  *
  * Where it changes within words. If it is beside what it should be, speech is
  * played a twentieth slower or faster, which nobody hears; so the clocks'
- * drift is made up for too. How near the next hole is, is told by the audio
- * in hand, for how late the next packet is going to be does not depend on how
- * late it is already, or less than one thinks. Where that falls below the alarm
- * of the jitter, speech is played a quarter slower, the last resort before it
- * breaks off: 80 ms last 20 more, and most late packets come within them. What
- * is gained so is given back by the twentieth. While nothing is known yet of a
- * network but that it has jitter, the same brings the delay up.
+ * drift is made up for too. Before speech breaks off there is a last resort: for
+ * as long as a packet is missing that is likely to come too late, what is there
+ * is made to last half as long again, and at the very end twice as long; most
+ * late packets come within that. Likely it is where little is left in hand, or
+ * by what the jitter has been like (moshijitter.c). What is gained so is given
+ * back by the twentieth. While nothing is known yet of a network but that it has
+ * jitter, the same brings the delay up.
  *
  * When it has broken off all the same, it is carried on (concealed), fading,
  * and what comes late is played all the same: so an underrun is paid once, and
@@ -115,6 +115,13 @@
 /* Where speech cannot be stretched, it goes on for so long before the drift of
  * clocks is made up for. */
 #define SPURT MS (5000)
+
+/* When speech is to last longer by half, and when by as much again: so little of
+ * the spread is in hand, or so likely is it to break off. */
+#define URGENT_CALM 0.7
+#define URGENT_RISK 0.1
+#define UTMOST_CALM 0.3
+#define UTMOST_RISK 0.2
 
 /* How far ahead silence is looked for */
 #define HORIZON MS (100)
@@ -454,23 +461,40 @@ get_piece (MoshiPlayout * self, const View * view)
   return round_up (MAX (piece, -overdue), SAMPLE_GRAIN);
 }
 
+/* How much longer what is in hand has to last, lest speech break off */
 static gint
-get_pace (MoshiPlayout * self, const View * view)
+get_last_resort (MoshiPlayout * self, const View * view)
 {
   gint64 hand = (gint64) self->queued + view->ahead;
-  gboolean low = MIN (hand, view->excess + view->spread)
-      < moshi_jitter_get_alarm (self->jitter);
-  gboolean fast = view->excess > view->spread / FAST_SHARE + FAST_SLACK;
-  gboolean slow = view->excess < -MAX (view->spread / SLOW_SHARE, SLOW_SLACK);
+  gint64 delay = view->excess + view->spread;
+  gdouble calm = moshi_jitter_get_calm (self->jitter, MIN (hand, delay));
+  gdouble risk = moshi_jitter_get_risk (self->jitter, delay, hand);
 
-  if (fast && (!low || view->known))
-    return -MOSHI_PLAYOUT_GENTLE;
   /* When speech ends within what is there, no hole is to be feared. */
   if (view->known)
     return 0;
-  if (low || (slow && moshi_jitter_is_new (self->jitter)))
-    return MOSHI_PLAYOUT_URGENT;
-  return slow ? MOSHI_PLAYOUT_GENTLE : 0;
+  if (moshi_jitter_is_new (self->jitter))
+    risk = 0;
+  if (calm < UTMOST_CALM || risk > UTMOST_RISK)
+    return MOSHI_PLAYOUT_UTMOST;
+  return calm < URGENT_CALM || risk > URGENT_RISK ? MOSHI_PLAYOUT_URGENT : 0;
+}
+
+static gint
+get_pace (MoshiPlayout * self, const View * view)
+{
+  gboolean fast = view->excess > view->spread / FAST_SHARE + FAST_SLACK;
+  gboolean slow = view->excess < -MAX (view->spread / SLOW_SHARE, SLOW_SLACK);
+  gint pace = get_last_resort (self, view);
+
+  if (pace > 0)
+    return pace;
+  if (fast)
+    return -MOSHI_PLAYOUT_GENTLE;
+  if (view->known || !slow)
+    return 0;
+  return moshi_jitter_is_new (self->jitter) ?
+      MOSHI_PLAYOUT_URGENT : MOSHI_PLAYOUT_GENTLE;
 }
 
 static void

@@ -25,13 +25,15 @@ typedef enum
 } MoshiPlayoutStep;
 
 /**
- * MOSHI_PLAYOUT_GENTLE, MOSHI_PLAYOUT_URGENT:
+ * MOSHI_PLAYOUT_GENTLE, MOSHI_PLAYOUT_URGENT, MOSHI_PLAYOUT_UTMOST:
  *
  * How much longer speech is to last, in thousandths: a change of pace that is
- * not noticed, and the one before speech breaks off.
+ * not noticed, 5 % at most by whichever length it is reckoned; the one where
+ * speech is likely to break off; and where it is about to.
  */
-#define MOSHI_PLAYOUT_GENTLE 50
-#define MOSHI_PLAYOUT_URGENT 250
+#define MOSHI_PLAYOUT_GENTLE 47
+#define MOSHI_PLAYOUT_URGENT 500
+#define MOSHI_PLAYOUT_UTMOST 1000
 
 /**
  * MoshiPlayoutDecision:
