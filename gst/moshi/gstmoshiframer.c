@@ -47,7 +47,8 @@ gst_moshi_framer_clear (GstMoshiFramer * self)
  * @bitrate: bit/s
  * @complexity: 0 to 10
  *
- * Any thread, any time: holds from the next packet.
+ * Any thread, any time: holds from the next packet. What the encoder is tuned
+ * for is that of the bit rate at its first packet: libopus does not change it.
  */
 void
 gst_moshi_framer_set_encoder (GstMoshiFramer * self, gint bitrate,
@@ -93,7 +94,8 @@ ensure_encoder (GstMoshiFramer * self, GError ** error)
 {
   if (self->encoder == NULL)
     self->encoder = moshi_opus_encoder_new (GST_AUDIO_INFO_RATE (&self->info),
-        1, MOSHI_OPUS_VOIP, error);
+        1, moshi_opus_choose_application (g_atomic_int_get (&self->bitrate)),
+        error);
   if (self->encoder == NULL)
     return FALSE;
 

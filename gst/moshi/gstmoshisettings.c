@@ -188,8 +188,8 @@ static const Row rows[] = {
 
   /* the way up */
   {KIND_INT, AT (INPUT, PLAYING, "bitrate", bitrate),
-    "Bitrate of the Opus sent to the server, in bit/s (raw input only)",
-    32000, 4000, 650000},
+    "Bitrate of the Opus sent to the server, in bit/s; begun below 48000 it "
+    "costs three times the CPU (raw input only)", 64000, 4000, 650000},
   {KIND_INT, AT (INPUT, PLAYING, "complexity", complexity),
     "How much work the Opus encoder does, 0 = least, 10 = most (raw input "
     "only)", 5, 0, 10},

@@ -129,8 +129,10 @@ start_server (void)
 
   if (pid == 0)
     serve ();
+  measure_patience ("server");
   while (g_atomic_int_get (&shared->port) == 0)
     g_usleep (1000);
+  measure_patience (NULL);
   return pid;
 }
 
@@ -426,6 +428,7 @@ run (const gchar * kind, guint n)
   gint64 begin;
   guint i, k;
 
+  measure_patience ("connection of each client");
   n_clients = MIN (n, MAX_SESSIONS);
   opus = g_str_equal (kind, "opus");
   for (i = 0; i < n_clients; i++) {
@@ -435,6 +438,7 @@ run (const gchar * kind, guint n)
     else
       start_element (&clients[i]);
   }
+  measure_patience (NULL);
   begin = g_get_monotonic_time () + MEASURE_FRAME_US;
   for (k = 0; k < MIN (last, MAX_PACKETS); k++) {
     if (k == warm)

@@ -111,16 +111,35 @@ push_start (Session * self)
   gst_pad_push_event (self->feed, gst_event_new_segment (&segment));
 }
 
+static gboolean
+accept_certificate (GstElement * moshi, GTlsCertificate * certificate,
+    GTlsCertificateFlags errors, gpointer user_data)
+{
+  return TRUE;
+}
+
+static void
+set_trust (Session * self)
+{
+  if (setup.system)
+    g_signal_connect (self->moshi, "accept-certificate",
+        G_CALLBACK (accept_certificate), NULL);
+  else if (setup.ca)
+    g_object_set (self->moshi, "tls-ca-file", setup.ca, NULL);
+}
+
 static void
 start_session (Session * self)
 {
-  g_autofree gchar *uri = g_strdup_printf ("ws://127.0.0.1:%u/", setup.port);
+  g_autofree gchar *uri = g_strdup_printf ("%s://127.0.0.1:%u/",
+      setup.ca ? "wss" : "ws", setup.port);
 
   self->pipeline = gst_pipeline_new (NULL);
   self->moshi = gst_element_factory_make ("moshi", NULL);
   g_assert_nonnull (self->moshi);
   g_object_set (self->moshi, "uri", uri, "complexity", setup.complexity,
       "bitrate", setup.bitrate, "latency", LATENCY_MS, NULL);
+  set_trust (self);
   gst_bin_add (GST_BIN (self->pipeline), self->moshi);
   link_pads (self);
   g_assert_cmpint (gst_element_set_state (self->pipeline, GST_STATE_PLAYING),

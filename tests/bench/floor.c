@@ -57,8 +57,9 @@ encode (Client * self, const gint16 * frame, guint8 * packet)
 static void
 make_codec (Client * self, const SessionsSetup * setup)
 {
-  self->encoder = opus_encoder_create (24000, 1, setup->celt ?
-      OPUS_APPLICATION_RESTRICTED_LOWDELAY : OPUS_APPLICATION_VOIP, NULL);
+  /* as the plugin chooses */
+  self->encoder = opus_encoder_create (24000, 1, setup->bitrate < 48000 ?
+      OPUS_APPLICATION_VOIP : OPUS_APPLICATION_AUDIO, NULL);
   opus_encoder_ctl (self->encoder, OPUS_SET_COMPLEXITY (setup->complexity));
   opus_encoder_ctl (self->encoder, OPUS_SET_BITRATE (setup->bitrate));
   self->decoder = opus_decoder_create (24000, 1, NULL);
@@ -111,19 +112,44 @@ on_connected (GObject * source, GAsyncResult * result, gpointer user_data)
   g_signal_connect (self->connection, "message", G_CALLBACK (on_message), self);
 }
 
+static gboolean
+accept_certificate (SoupMessage * message, GTlsCertificate * certificate,
+    GTlsCertificateFlags errors, gpointer user_data)
+{
+  return TRUE;
+}
+
+static void
+set_trust (const SessionsSetup * setup)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GTlsDatabase) database = NULL;
+
+  if (setup->ca == NULL || setup->system)
+    return;
+  database = g_tls_file_database_new (setup->ca, &error);
+  g_assert_no_error (error);
+  soup_session_set_tls_database (session, database);
+}
+
 static void
 start_floor (const SessionsSetup * setup)
 {
-  g_autofree gchar *uri = g_strdup_printf ("ws://127.0.0.1:%u/", setup->port);
+  g_autofree gchar *uri = g_strdup_printf ("%s://127.0.0.1:%u/",
+      setup->ca ? "wss" : "ws", setup->port);
   guint i;
 
   n_clients = setup->n;
   clients = g_new0 (Client, n_clients);
   session = soup_session_new_with_options ("max-conns", G_MAXINT16,
       "max-conns-per-host", G_MAXINT16, NULL);
+  set_trust (setup);
   for (i = 0; i < n_clients; i++) {
     g_autoptr (SoupMessage) message = soup_message_new ("GET", uri);
 
+    if (setup->system)
+      g_signal_connect (message, "accept-certificate",
+          G_CALLBACK (accept_certificate), NULL);
     make_codec (&clients[i], setup);
     ogg_stream_init (&clients[i].out, i + 1);
     ogg_sync_init (&clients[i].sync);

@@ -3,9 +3,14 @@
 
 #include <libsoup/soup.h>
 
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
+
+/* How long a server or its answer is waited for, in seconds */
+#define PATIENCE 120
 
 /**
  * measure_usage:
@@ -80,6 +85,33 @@ measure_load_speech (const gchar * path, gsize * n_frames)
   return (gint16 *) data;
 }
 
+static gchar waited_for[100];
+
+static void
+on_alarm (gint signal)
+{
+  if (write (STDERR_FILENO, waited_for, strlen (waited_for)) < 0)
+    _exit (2);
+  _exit (1);
+}
+
+/**
+ * measure_patience:
+ * @what: (nullable): is now waited for; %NULL when it is there
+ *
+ * Ends the process, and says why, when a wait takes too long, whatever it waits
+ * by.
+ */
+void
+measure_patience (const gchar * what)
+{
+  if (what)
+    g_snprintf (waited_for, sizeof waited_for, "no %s in %d s\n", what,
+        PATIENCE);
+  signal (SIGALRM, on_alarm);
+  alarm (what ? PATIENCE : 0);
+}
+
 /* --- the server ---------------------------------------------------------- */
 
 /* What it hears it says: a client gets its own Ogg stream back, page by page. */
@@ -110,8 +142,23 @@ on_connection (SoupServer * server, SoupServerMessage * message,
   soup_websocket_connection_send_binary (connection, "\0", 1);
 }
 
+static GTlsCertificate *
+load_certificate (const gchar * certs)
+{
+  g_autofree gchar *pem = g_build_filename (certs, "good.pem", NULL);
+  g_autofree gchar *key = g_build_filename (certs, "good.key", NULL);
+  g_autoptr (GError) error = NULL;
+  GTlsCertificate *certificate = g_tls_certificate_new_from_files (pem, key,
+      &error);
+
+  if (certificate == NULL)
+    g_error ("%s (tests/server/make-certs.sh makes it)", error->message);
+  return certificate;
+}
+
 /**
  * measure_run_echo:
+ * @certs: (nullable): where make-certs.sh has put certificates, to serve wss
  *
  * A process of its own: a server that echoes; its port is its only line. It runs
  * until it is ended.
@@ -119,7 +166,7 @@ on_connection (SoupServer * server, SoupServerMessage * message,
  * Returns: what main() is to return
  */
 gint
-measure_run_echo (void)
+measure_run_echo (const gchar * certs)
 {
   SoupServer *server = soup_server_new (NULL, NULL);
   GMainLoop *loop = g_main_loop_new (NULL, FALSE);
@@ -128,8 +175,10 @@ measure_run_echo (void)
 
   soup_server_add_websocket_handler (server, NULL, NULL, NULL, on_connection,
       NULL, NULL);
-  if (!soup_server_listen_local (server, 0, SOUP_SERVER_LISTEN_IPV4_ONLY,
-          &error))
+  if (certs)
+    soup_server_set_tls_certificate (server, load_certificate (certs));
+  if (!soup_server_listen_local (server, 0, SOUP_SERVER_LISTEN_IPV4_ONLY
+          | (certs ? SOUP_SERVER_LISTEN_HTTPS : 0), &error))
     g_error ("%s", error->message);
   uris = soup_server_get_uris (server);
   g_print ("%d\n", g_uri_get_port (uris->data));
@@ -141,22 +190,25 @@ measure_run_echo (void)
 /**
  * measure_start_echo:
  * @program: whose first argument `echo` calls measure_run_echo()
+ * @certs: (nullable): for measure_run_echo()
  * @port: (out): of the server
  *
  * Returns: (transfer full): its process
  */
 GSubprocess *
-measure_start_echo (const gchar * program, guint * port)
+measure_start_echo (const gchar * program, const gchar * certs, guint * port)
 {
   g_autoptr (GError) error = NULL;
   GSubprocess *process = g_subprocess_new (G_SUBPROCESS_FLAGS_STDOUT_PIPE,
-      &error, program, "echo", NULL);
+      &error, program, "echo", certs, NULL);
   g_autoptr (GDataInputStream) lines = NULL;
   g_autofree gchar *line = NULL;
 
   g_assert_no_error (error);
   lines = g_data_input_stream_new (g_subprocess_get_stdout_pipe (process));
+  measure_patience ("echo server");
   line = g_data_input_stream_read_line (lines, NULL, NULL, NULL);
+  measure_patience (NULL);
   g_assert_nonnull (line);
   *port = g_ascii_strtoull (line, NULL, 10);
   return process;

@@ -32,8 +32,11 @@ guint64 measure_status (const gchar * file, const gchar * field);
 void measure_sleep_until (gint64 time);
 gint16 *measure_load_speech (const gchar * path, gsize * n_frames);
 
-gint measure_run_echo (void);
-GSubprocess *measure_start_echo (const gchar * program, guint * port);
+void measure_patience (const gchar * what);
+
+gint measure_run_echo (const gchar * certs);
+GSubprocess *measure_start_echo (const gchar * program, const gchar * certs,
+    guint * port);
 GHashTable *measure_run (const gchar * const *argv);
 gdouble measure_get (GHashTable * numbers, const gchar * name);
 gdouble measure_quantile (GArray * doubles, gdouble q);

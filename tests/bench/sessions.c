@@ -3,7 +3,7 @@
  * What N conversations in one process cost, beside the floor, the codec alone
  * and GStreamer's own Opus elements, all in one run. See docs/performance.md.
  *
- *   bench-sessions [--seconds=S] [--complexity=C] SPEECH N...
+ *   bench-sessions [--seconds=S] [--complexity=C] [--tls=CERTS] SPEECH N...
  *
  * Each figure is of a process of its own, which prints it; an echo server in
  * another process answers.
@@ -19,25 +19,30 @@ static const struct
 {
   const gchar *name;
   const SessionsKind *kind;
-  gboolean celt;
   gboolean opus;
 } kinds[] = {
-  {"moshi", &sessions_elements, FALSE, FALSE},
-  {"moshi-opus", &sessions_elements, FALSE, TRUE},
-  {"floor", &sessions_floor, FALSE, FALSE},
-  {"floor-celt", &sessions_floor, TRUE, FALSE},
-  {"stock", &sessions_stock, FALSE, FALSE},
-  {"codec", &sessions_codec, FALSE, FALSE},
-  {"codec-celt", &sessions_codec, TRUE, FALSE},
+  {"moshi", &sessions_elements, FALSE},
+  {"moshi-opus", &sessions_elements, TRUE},
+  {"floor", &sessions_floor, FALSE},
+  {"stock", &sessions_stock, FALSE},
+  {"codec", &sessions_codec, FALSE},
 };
 
 static gint seconds = 10;
 static gint complexity = 5;
+static gint bitrate = 64000;
+static gchar *certs;
+static gboolean system_trust;
 static gchar *only;
 
 static GOptionEntry options[] = {
   {"seconds", 0, 0, G_OPTION_ARG_INT, &seconds, "How long to measure", "S"},
   {"complexity", 0, 0, G_OPTION_ARG_INT, &complexity, "Of the encoder", "C"},
+  {"bitrate", 0, 0, G_OPTION_ARG_INT, &bitrate, "Of the encoder", "B"},
+  {"tls", 0, 0, G_OPTION_ARG_FILENAME, &certs, "Speak wss; DIRECTORY is what "
+        "tests/server/make-certs.sh made", "DIRECTORY"},
+  {"system-trust", 0, 0, G_OPTION_ARG_NONE, &system_trust, "With --tls: look "
+        "the certificate up in the system's, and accept it nevertheless", NULL},
   {"only", 0, 0, G_OPTION_ARG_STRING, &only, "These kinds, comma-separated",
       "KINDS"},
   {NULL}
@@ -95,7 +100,9 @@ measure (const SessionsKind * kind, const SessionsSetup * setup)
   gint64 begin;
 
   threads = measure_status ("status", "Threads:");
+  measure_patience ("connection of each client");
   kind->start (setup);
+  measure_patience (NULL);
   begin = g_get_monotonic_time () + MEASURE_FRAME_US;
   pace (kind, setup, begin, 0, warm);
   kind->lateness ();
@@ -130,8 +137,10 @@ run_kind (const gchar * name, const gchar * port, const gchar * speech,
     setup.n = atoi (n);
     setup.port = atoi (port);
     setup.complexity = complexity;
-    setup.bitrate = 32000;
-    setup.celt = kinds[i].celt;
+    setup.bitrate = bitrate;
+    if (certs)
+      setup.ca = g_build_filename (certs, "ca.pem", NULL);
+    setup.system = certs && system_trust;
     setup.opus = kinds[i].opus;
     setup.speech = measure_load_speech (speech, &setup.n_frames);
     measure (kinds[i].kind, &setup);
@@ -151,8 +160,10 @@ measure_kind (const gchar * program, const gchar * name, guint port,
   g_autofree gchar *port_arg = g_strdup_printf ("%u", port);
   g_autofree gchar *time = g_strdup_printf ("--seconds=%d", seconds);
   g_autofree gchar *cost = g_strdup_printf ("--complexity=%d", complexity);
-  const gchar *argv[] = { program, time, cost, "run", name, port_arg, speech, n,
-    NULL
+  g_autofree gchar *rate = g_strdup_printf ("--bitrate=%d", bitrate);
+  g_autofree gchar *tls = certs ? g_strdup_printf ("--tls=%s", certs) : NULL;
+  const gchar *argv[] = { program, time, cost, rate, "run", name, port_arg,
+    speech, n, tls, tls && system_trust ? "--system-trust" : NULL, NULL
   };
 
   return measure_run (argv);
@@ -190,7 +201,7 @@ main (int argc, char **argv)
   gint i;
 
   if (argc > 1 && g_str_equal (argv[1], "echo"))
-    return measure_run_echo ();
+    return measure_run_echo (argv[2]);
   g_option_context_add_main_entries (context, options, NULL);
   if (!g_option_context_parse (context, &argc, &argv, &error))
     g_error ("%s", error->message);
@@ -199,7 +210,7 @@ main (int argc, char **argv)
   if (argc < 3)
     g_error ("%s", g_option_context_get_help (context, TRUE, NULL));
 
-  echo = measure_start_echo (argv[0], &port);
+  echo = measure_start_echo (argv[0], certs, &port);
   g_print ("| N | what | CPU ms/s | switches/s | answered/s | private KiB | "
       "peak KiB | threads | late ms | pace ms |\n"
       "|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|\n");

@@ -13,9 +13,10 @@ G_BEGIN_DECLS
  * SessionsSetup:
  * @n: how many at once
  * @port: of the echo server
+ * @ca: (nullable): a file that makes it trusted, when it speaks TLS
+ * @system: TLS, and the system's certificates are looked at instead
  * @complexity: of the encoder
  * @bitrate: of the encoder, bit/s
- * @celt: whether the encoder is to use CELT alone, where it can be told
  * @opus: whether Opus goes through as it is, where that can be
  * @speech: 24 kHz mono
  * @n_frames: of 20 ms in it
@@ -24,9 +25,10 @@ typedef struct
 {
   guint n;
   guint port;
+  const gchar *ca;
+  gboolean system;
   gint complexity;
   gint bitrate;
-  gboolean celt;
   gboolean opus;
   const gint16 *speech;
   gsize n_frames;

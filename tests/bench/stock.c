@@ -55,7 +55,7 @@ start_session (Session * self, const SessionsSetup * setup)
       "appsrc name=back format=bytes max-bytes=0 caps=application/ogg ! "
       "oggdemux ! opusdec ! " RAW " ! fakesink name=out sync=false async=false "
       "signal-handoffs=true",
-      setup->celt ? "restricted-lowdelay" : "voice",
+      setup->bitrate < 48000 ? "voice" : "generic",
       setup->complexity, setup->bitrate);
   GstElement *sink;
 

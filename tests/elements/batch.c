@@ -362,6 +362,40 @@ test_frame_sizes (void)
   }
 }
 
+/* The encoder is tuned for its bit rate: RFC 6716 section 3.1, table 2, has
+ * CELT alone from configuration 16 on. */
+static void
+test_application (void)
+{
+  static const struct
+  {
+    const gchar *properties;
+    gboolean celt;
+  } cases[] = {
+    {"complexity=5", TRUE}, {"bitrate=48000", TRUE}, {"bitrate=32000", FALSE},
+  };
+  MoshiStandinConfig config;
+  guint i, k;
+
+  init_config (&config, MOSHI_STANDIN_SWEEP);
+  config.keep_packets = 100;
+  for (i = 0; i < G_N_ELEMENTS (cases); i++) {
+    Harness *self = new_file (&config, "rate=24000," S16, 480, 50,
+        cases[i].properties, "format=S16LE,rate=24000,channels=1");
+    g_autoptr (GPtrArray) packets = NULL;
+
+    harness_play_to_eos (self);
+    packets = moshi_standin_get_packets (self->server);
+    g_assert_cmpuint (packets->len, >=, 50);
+    for (k = 0; k < 50; k++) {
+      const guint8 *data = g_bytes_get_data (packets->pdata[k], NULL);
+
+      g_assert_cmpint (data[0] >> 3 >= 16, ==, cases[i].celt);
+    }
+    harness_free (self);
+  }
+}
+
 /* What the server hears is what was said, at its place: the sweep goes up, and
  * is found in what the server decoded. */
 static void
@@ -509,6 +543,7 @@ add_tests (void)
   g_test_add_func ("/batch/synchronised-sink", test_synchronised_sink);
   g_test_add_func ("/batch/stalls", test_stalls);
   g_test_add_func ("/batch/model-delay", test_model_delay);
+  g_test_add_func ("/batch/application", test_application);
   g_test_add_func ("/batch/frame-sizes", test_frame_sizes);
   g_test_add_func ("/batch/input-content", test_input_content);
   g_test_add_func ("/batch/hour", test_hour);

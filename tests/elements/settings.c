@@ -239,7 +239,7 @@ static const struct
   {"retry-backoff-max", "guint", "30000", CONNECTION, NEXT | MILLISECONDS},
   {"session-limit", "guint", "0", CONNECTION, NEXT | MILLISECONDS},
   {"session-renew", "gboolean", "true", CONNECTION, NEXT},
-  {"bitrate", "gint", "32000", INPUT, PLAYING},
+  {"bitrate", "gint", "64000", INPUT, PLAYING},
   {"complexity", "gint", "5", INPUT, PLAYING},
   {"frame-size", "GstMoshiFrameSize", "20", INPUT, MILLISECONDS},
   {"tail", "guint", "0", INPUT, MILLISECONDS},

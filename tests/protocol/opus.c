@@ -412,6 +412,48 @@ test_bitrate (void)
   }
 }
 
+/* RFC 6716 section 3.1, table 2: configurations 16 to 31 are CELT alone */
+static gboolean
+is_celt (MoshiOpusEncoder * encoder)
+{
+  gfloat tone[480];
+  guint64 position = 0;
+  guint n_celt = 0, i;
+
+  for (i = 0; i < 10; i++) {
+    g_autoptr (GBytes) packet = NULL;
+
+    make_tone (tone, 480, 24000, 1, &position);
+    packet = moshi_opus_encoder_encode_f32 (encoder, tone, 480, NULL);
+    n_celt += *(const guint8 *) g_bytes_get_data (packet, NULL) >> 3 >= 16;
+  }
+  g_assert_true (n_celt == 0 || n_celt == 10);
+  return n_celt == 10;
+}
+
+/* Speech with few bits is coded by its model, with enough by CELT alone, and
+ * begins as late either way. */
+static void
+test_application (void)
+{
+  static const guint bitrates[] = { 4000, 16000, 32000, 47999, 48000, 64000,
+    128000, 300000
+  };
+  guint i, complexity;
+
+  for (i = 0; i < G_N_ELEMENTS (bitrates); i++) {
+    for (complexity = 0; complexity <= 5; complexity++) {
+      g_autoptr (MoshiOpusEncoder) encoder = moshi_opus_encoder_new (24000, 1,
+          moshi_opus_choose_application (bitrates[i]), NULL);
+
+      g_assert_true (moshi_opus_encoder_configure (encoder, bitrates[i],
+              complexity, NULL));
+      g_assert_cmpint (is_celt (encoder), ==, bitrates[i] >= 48000);
+      g_assert_cmpuint (moshi_opus_encoder_get_lookahead (encoder), ==, 312);
+    }
+  }
+}
+
 static void
 test_configure_limits (void)
 {
@@ -709,6 +751,7 @@ main (int argc, char **argv)
   g_test_add_func ("/opus/encoder/frame-lengths", test_frame_lengths);
   g_test_add_func ("/opus/encoder/no-dtx", test_no_dtx);
   g_test_add_func ("/opus/encoder/bitrate", test_bitrate);
+  g_test_add_func ("/opus/encoder/application", test_application);
   g_test_add_func ("/opus/encoder/configure-limits", test_configure_limits);
   g_test_add_func ("/opus/encoder/lookahead", test_lookahead);
   g_test_add_func ("/opus/encoder/lookahead-is-delay", test_lookahead_is_delay);

@@ -13,6 +13,9 @@
 /* The longest packet we make is 60 ms, at worst three frames of 20 ms with
  * their TOC, count and two-byte lengths. */
 #define MAX_ENCODED_SIZE (3 * (MAX_FRAME_SIZE + 2) + 2)
+/* Below so many bit/s speech is the better for the model of a voice (SILK), at
+ * three to four times the work; docs/performance.md has the measurements. */
+#define ENOUGH_FOR_CELT 48000
 
 struct _MoshiOpusEncoder
 {
@@ -166,6 +169,22 @@ native_application (MoshiOpusApplication application)
     default:
       return OPUS_APPLICATION_AUDIO;
   }
+}
+
+/**
+ * moshi_opus_choose_application:
+ * @bitrate: bit/s
+ *
+ * Tells what to tune an encoder of speech for. With enough bits CELT alone (as
+ * `AUDIO` has it) does speech no harm that can be measured, for a third of the
+ * work; with fewer the voice wants its model. Both look ahead as far.
+ *
+ * Returns: an application
+ */
+MoshiOpusApplication
+moshi_opus_choose_application (guint bitrate)
+{
+  return bitrate < ENOUGH_FOR_CELT ? MOSHI_OPUS_VOIP : MOSHI_OPUS_AUDIO;
 }
 
 /**

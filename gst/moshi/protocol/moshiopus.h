@@ -32,6 +32,8 @@ const guint8 *moshi_opus_silence_packet (guint duration_48k,
 
 typedef struct _MoshiOpusEncoder MoshiOpusEncoder;
 
+MoshiOpusApplication moshi_opus_choose_application (guint bitrate);
+
 MoshiOpusEncoder *moshi_opus_encoder_new (guint rate, guint channels,
     MoshiOpusApplication application, GError ** error);
 void moshi_opus_encoder_free (MoshiOpusEncoder * self);
