@@ -26,7 +26,8 @@ speech="alsa-utils sox"
 recipes="pulseaudio pulseaudio-utils python3-numpy python3-gi
   gir1.2-gstreamer-1.0"
 # openssl: certificates made by the tests
-test="$server $speech $recipes clang libclang-rt-dev indent openssl python3"
+test="$server $speech $recipes clang libclang-rt-dev cppcheck indent openssl
+  python3"
 demo="$server $speech python3 python3-numpy python3-matplotlib
   fonts-dejavu-core"
 

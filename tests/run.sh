@@ -4,7 +4,8 @@
 # Installs what is missing, builds, runs every test, and ends with the line
 # "N passed, N failed, N skipped". The exit status is 0 if nothing failed.
 #
-#   tests/run.sh                  all of it: checks plain asan clang fuzz
+#   tests/run.sh                  all of it: checks plain asan clang
+#                                 analysis fuzz
 #   tests/run.sh PART...          some of it
 #   tests/run.sh --no-install ... without looking for packages
 #
@@ -13,6 +14,7 @@
 #            recipes of docs/
 #   asan     gcc with AddressSanitizer and UBSan, the whole suite
 #   clang    builds only: no warning of clang's either, which looks after locks
+#   analysis cppcheck, gcc -fanalyzer and clang --analyze on the plugin
 #   fuzz     libFuzzer, a minute each target (tests/fuzz/run.sh)
 #
 # In every build a warning is an error. Builds live in build-test-*/.
@@ -25,10 +27,10 @@ if [ "${1:-}" = --no-install ]; then
   install=
   shift
 fi
-parts=${*:-checks plain asan clang fuzz}
+parts=${*:-checks plain asan clang analysis fuzz}
 for part in $parts; do
   case $part in
-    checks|plain|asan|clang|fuzz) ;;
+    checks|plain|asan|clang|analysis|fuzz) ;;
     *) sed -n '4,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
 done
@@ -153,6 +155,9 @@ for part in $parts; do
       build clang || true
       tap "clang: locks" tests/generic/check-locks.sh
       unset CC
+      ;;
+    analysis)
+      tap "analysis" tests/generic/analyse.sh
       ;;
     fuzz)
       tap "fuzz: a minute each target" tests/fuzz/run.sh --seconds 60

@@ -277,7 +277,7 @@ take_metadata (MoshiReceiver * self, GBytes * bytes,
 {
   if (message->size > MOSHI_METADATA_MAX_SIZE)
     warn (self, WARN_METADATA, now, g_error_new (MOSHI_ERROR,
-            MOSHI_ERROR_LIMIT, "The server sent metadata of more than %u "
+            MOSHI_ERROR_LIMIT, "The server sent metadata of more than %d "
             "bytes; it was skipped.", MOSHI_METADATA_MAX_SIZE));
   else if (self->n_metadata++ >= MOSHI_RECEIVER_MAX_METADATA)
     warn (self, WARN_METADATA, now, g_error_new (MOSHI_ERROR,
