@@ -81,7 +81,7 @@ build () {
     step "$kind: build" ninja --quiet -k 0 -C "$dir"
 }
 
-# suite NAME: runs the test programs of build-test-NAME
+# suite NAME N: runs the test programs of build-test-NAME, N at once
 suite () {
   say "$1: test programs"
   # What plugins there are, found once for all programs; see wrapper.sh. An
@@ -99,8 +99,10 @@ suite () {
 
   log=build-test-$1/meson-logs/testlog-wrapper.sh.json
   rm -f "$log"
+  # Most of them wait most of the time, for clocks and servers.
   # Its status is in the results, which the summary reads.
   meson test -C "build-test-$1" --no-rebuild --timeout-multiplier 3 \
+    --num-processes "$2" \
     --wrapper "$top/tests/wrapper.sh" >"$logs/$1-suite.log" 2>&1 </dev/null ||
     true
   [ -f "$log" ] || cat "$logs/$1-suite.log"
@@ -135,7 +137,7 @@ for part in $parts; do
       ;;
     plain)
       if build plain; then
-        suite plain
+        suite plain "$((2 * $(nproc)))"
         tap "plain: the promises" tests/generic/promises.py \
           "$top/build-test-plain"
         tap "plain: the README's pipelines, the demo" tests/generic/readme.py \
@@ -146,7 +148,7 @@ for part in $parts; do
       ;;
     asan)
       if build asan -Db_sanitize=address,undefined; then
-        suite asan
+        suite asan "$(($(nproc) + 1))"
       fi
       ;;
     clang)
@@ -160,7 +162,8 @@ for part in $parts; do
       tap "analysis" tests/generic/analyse.sh
       ;;
     fuzz)
-      tap "fuzz: a minute each target" tests/fuzz/run.sh --seconds 60
+      tap "fuzz: a minute each target" tests/fuzz/run.sh --seconds 60 \
+        --jobs "$(($(nproc) + 1))"
       ;;
   esac
 done
