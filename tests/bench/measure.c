@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -160,8 +161,8 @@ load_certificate (const gchar * certs)
  * measure_run_echo:
  * @certs: (nullable): where make-certs.sh has put certificates, to serve wss
  *
- * A process of its own: a server that echoes; its port is its only line. It runs
- * until it is ended.
+ * A process of its own: a server that echoes; its port is its only line. It ends
+ * with who started it.
  *
  * Returns: what main() is to return
  */
@@ -173,6 +174,7 @@ measure_run_echo (const gchar * certs)
   g_autoptr (GError) error = NULL;
   GSList *uris;
 
+  prctl (PR_SET_PDEATHSIG, SIGKILL);
   soup_server_add_websocket_handler (server, NULL, NULL, NULL, on_connection,
       NULL, NULL);
   if (certs)

@@ -146,6 +146,19 @@ mint_make (Mint * self, const gchar * name, const gchar * issuer,
   g_string_free (text, TRUE);
 }
 
+/* Puts the certificates of @names, which ends by NULL, into NAME.pem. */
+void
+mint_bundle (Mint * self, const gchar * name, const gchar * const *names)
+{
+  g_autofree gchar *pem = g_strconcat (name, ".pem", NULL);
+  GString *text = g_string_new (NULL);
+
+  for (; *names != NULL; names++)
+    append_file (self, text, *names, ".crt");
+  write_file (self, pem, text->str);
+  g_string_free (text, TRUE);
+}
+
 gchar *
 mint_dup_path (Mint * self, const gchar * name)
 {

@@ -27,6 +27,7 @@ Mint *mint_new (void);
 void mint_free (Mint * self);
 void mint_make (Mint * self, const gchar * name, const gchar * issuer,
     const gchar * alternative, MintFlags flags);
+void mint_bundle (Mint * self, const gchar * name, const gchar * const *names);
 gchar *mint_dup_path (Mint * self, const gchar * name);
 GTlsCertificate *mint_load (Mint * self, const gchar * name);
 

@@ -59,6 +59,9 @@ run_peer (gpointer data)
       g_tls_connection_set_database (G_TLS_CONNECTION (tls), server->trusted);
       g_signal_connect (tls, "accept-certificate",
           G_CALLBACK (on_client_certificate), NULL);
+    } else {
+      /* who has nobody to check needs no list of whom to trust */
+      g_tls_connection_set_database (G_TLS_CONNECTION (tls), NULL);
     }
     g_object_unref (self->stream);
     self->stream = tls;

@@ -4,11 +4,15 @@
  * test's own: each fault of a certificate that GIO tells is an error that says
  * which, and no request goes out.
  */
+#include "session/moshitrust.h"
 #include "mint.h"
 #include "peer.h"
 #include "watcher.h"
 
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #define HOST "DNS:localhost"
 
@@ -230,6 +234,156 @@ test_bad_file (void)
   }
 }
 
+/* --- in how much memory ---------------------------------------------------- */
+
+static const gchar *const one[] = { "ca", NULL };
+static const gchar *const two[] = { "stranger", "ca", NULL };
+
+static GTlsDatabase *
+get_file (const gchar * path)
+{
+  g_autoptr (GError) error = NULL;
+  GTlsDatabase *database = moshi_trust_get_file (path, &error);
+
+  g_assert_no_error (error);
+  return database;
+}
+
+/* Who wants the same file gets the same database, until the file is another or
+ * nobody has it any more. */
+static void
+test_shared (void)
+{
+  g_autoptr (GTlsDatabase) first = NULL;
+  g_autoptr (GTlsDatabase) same = NULL;
+  g_autoptr (GTlsDatabase) other = NULL;
+  g_autoptr (GTlsDatabase) changed = NULL;
+  g_autofree gchar *path = NULL;
+  g_autofree gchar *stranger = mint_dup_path (mint, "stranger");
+  gpointer where;
+
+  mint_bundle (mint, "bundle", one);
+  path = mint_dup_path (mint, "bundle");
+  first = get_file (path);
+  same = get_file (path);
+  other = get_file (stranger);
+  g_assert_true (same == first);
+  g_assert_true (other != first);
+
+  mint_bundle (mint, "bundle", two);
+  changed = get_file (path);
+  g_assert_true (changed != first);
+  where = changed;
+  g_object_add_weak_pointer (G_OBJECT (changed), &where);
+  g_clear_object (&changed);
+  g_assert_null (where);
+  changed = get_file (path);
+  g_assert_true (changed != first);
+}
+
+/* A session that is refused for a file is taken once the file is right, though
+ * another session still has the old one. */
+static void
+test_renewed_file (void)
+{
+  static const gchar *const strangers[] = { "stranger", NULL };
+  g_autoptr (PeerServer) server = serve ("good");
+  g_autoptr (Watcher) watcher = watcher_new ();
+  g_autoptr (Watcher) next = watcher_new ();
+  g_autoptr (MoshiSession) refused = NULL;
+  g_autoptr (MoshiSession) taken = NULL;
+
+  mint_bundle (mint, "bundle", strangers);
+  refused = watcher_open (watcher, new_secure_config (server, "localhost",
+          "bundle"));
+  assert_refused (watcher, server, "not signed by anyone known");
+  mint_bundle (mint, "bundle", one);
+  taken = watcher_open (next, new_secure_config (server, "localhost",
+          "bundle"));
+  assert_taken (next, taken);
+}
+
+#if defined (__GLIBC__) && __GLIBC_PREREQ (2, 33)
+#define N_FAT 6
+#define N_MANY 8
+
+/* glibc answers by a structure. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Waggregate-return"
+static gsize
+get_heap (void)
+{
+  return mallinfo2 ().uordblks;
+}
+
+#pragma GCC diagnostic pop
+
+/* Sanitizers have a malloc() of their own, of which mallinfo2() knows nothing. */
+static gboolean
+can_see_heap (void)
+{
+  const gsize before = get_heap ();
+  g_autofree gchar *block = g_malloc (10000);
+
+  block[0] = 0;
+  return get_heap () - before >= 10000;
+}
+
+/* A file of authorities with many names, 2 MB in memory */
+static void
+make_fat_file (void)
+{
+  const gchar *names[N_FAT + 2] = { "ca", NULL };
+  GString *alternative = g_string_new ("DNS:localhost");
+  guint i;
+
+  for (i = 0; i < 2500; i++)
+    g_string_append_printf (alternative, ",DNS:%u.of.many.example", i);
+  for (i = 0; i < N_FAT; i++) {
+    g_autofree gchar *name = g_strdup_printf ("fat-%u", i);
+
+    mint_make (mint, name, NULL, alternative->str, MINT_LEAF);
+    names[i + 1] = g_intern_string (name);
+  }
+  mint_bundle (mint, "fat", names);
+  g_string_free (alternative, TRUE);
+}
+
+/* Sessions hold no list each of those whom they trust. */
+static void
+test_lists (void)
+{
+  g_autoptr (PeerServer) server = serve ("good");
+  Watcher *watchers[N_MANY];
+  MoshiSession *sessions[N_MANY];
+  gsize first = 0, all;
+  guint i;
+
+  if (!can_see_heap ()) {
+    g_test_skip ("this malloc() does not say what it has given");
+    return;
+  }
+  make_fat_file ();
+  for (i = 0; i < N_MANY; i++) {
+    watchers[i] = watcher_new ();
+    sessions[i] = watcher_open (watchers[i], new_secure_config (server,
+            "localhost", "fat"));
+    watcher_wait_state (watchers[i], MOSHI_LIFE_READY);
+    if (i == 0)
+      first = get_heap ();
+  }
+  all = get_heap ();
+  for (i = 0; i < N_MANY; i++) {
+    assert_taken (watchers[i], sessions[i]);
+    moshi_session_unref (sessions[i]);
+    watcher_unref (watchers[i]);
+  }
+  g_test_message ("%" G_GSIZE_FORMAT " bytes a session",
+      (all - first) / (N_MANY - 1));
+  g_assert_cmpuint ((all - first) / (N_MANY - 1), <, 800000);
+}
+#endif
+
 /* --- who we are -------------------------------------------------------------- */
 
 #define TEST_TYPE_PASSPORT (test_passport_get_type ())
@@ -371,6 +525,11 @@ main (int argc, char **argv)
   add ("database", "foreign", FALSE, test_database);
   g_test_add_func ("/trust/revoked", test_revoked);
   g_test_add_func ("/trust/bad-file", test_bad_file);
+  g_test_add_func ("/trust/file/shared", test_shared);
+  g_test_add_func ("/trust/file/renewed", test_renewed_file);
+#if defined (__GLIBC__) && __GLIBC_PREREQ (2, 33)
+  g_test_add_func ("/trust/lists", test_lists);
+#endif
   ret = g_test_run ();
   mint_free (mint);
   return ret;

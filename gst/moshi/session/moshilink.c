@@ -10,6 +10,7 @@
 #endif
 
 #include "moshiguard.h"
+#include "moshitrust.h"
 
 /*
  * One WebSocket connection
@@ -230,6 +231,10 @@ on_network_event (SoupMessage * message, GSocketClientEvent event,
   if (event == G_SOCKET_CLIENT_CONNECTED && G_IS_SOCKET_CONNECTION (connection))
     g_set_object (&self->socket,
         g_socket_connection_get_socket (G_SOCKET_CONNECTION (connection)));
+  if (event == G_SOCKET_CLIENT_TLS_HANDSHAKED
+      && G_IS_TLS_CONNECTION (connection))
+    moshi_trust_let_go (G_TLS_CONNECTION (connection),
+        moshi_network_get_context (self->network));
 }
 
 static MoshiFault *

@@ -4,6 +4,7 @@
 #include "moshiplan.h"
 
 #include "moshiproxy.h"
+#include "moshitrust.h"
 #include "../protocol/moshiaddress.h"
 
 #define DEFAULT_MAX_MESSAGE (4 * 1024 * 1024)
@@ -217,7 +218,7 @@ plan_trust (MoshiPlan * self, GError ** error)
   }
   /* GIO takes absolute paths only. */
   path = g_canonicalize_filename (config->tls_ca_file, NULL);
-  self->database = g_tls_file_database_new (path, &reason);
+  self->database = moshi_trust_get_file (path, &reason);
   if (self->database != NULL)
     return TRUE;
   g_set_error (error, MOSHI_ERROR, MOSHI_ERROR_SETTINGS,
