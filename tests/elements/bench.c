@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "bench.h"
 
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "watchdog.h"
 
 /* After so long a test has failed, however slow the machine is. */
 #define TOO_LONG_S 60
@@ -32,30 +33,6 @@ typedef struct
   GstClockTime pts;
   gsize size;
 } Piece;
-
-static const gchar *watched = "nothing";
-
-static void
-on_alarm (int number)
-{
-  static const gchar text[] = "watchdog: this takes too long: ";
-  gssize written;
-
-  written = write (STDERR_FILENO, text, sizeof text - 1);
-  written += write (STDERR_FILENO, watched, strlen (watched));
-  written += write (STDERR_FILENO, "\n", 1);
-  _exit (written > 0 ? 99 : 98);
-}
-
-/* Ends the program unless called again within a minute: for what cannot give
- * up waiting by itself. NULL ends the watch. @what must be static. */
-void
-bench_watchdog (const gchar * what)
-{
-  watched = what ? what : "nothing";
-  signal (SIGALRM, on_alarm);
-  alarm (what ? TOO_LONG_S * 2 : 0);
-}
 
 static gboolean
 is_fatal (const gchar * domain, GLogLevelFlags level, const gchar * message,
@@ -161,10 +138,10 @@ bench_get_moshi (Bench * self)
 void
 bench_set_state (Bench * self, GstState state)
 {
-  bench_watchdog (self->description);
+  watchdog_note (self->description);
   g_assert_cmpint (gst_element_set_state (self->pipeline, state), !=,
       GST_STATE_CHANGE_FAILURE);
-  bench_watchdog (NULL);
+  watchdog_end ();
 }
 
 void
@@ -176,10 +153,10 @@ bench_play (Bench * self)
 void
 bench_stop (Bench * self)
 {
-  bench_watchdog (self->description);
+  watchdog_note (self->description);
   g_assert_cmpint (gst_element_set_state (self->pipeline, GST_STATE_NULL), ==,
       GST_STATE_CHANGE_SUCCESS);
-  bench_watchdog (NULL);
+  watchdog_end ();
 }
 
 static gchar *

@@ -79,7 +79,6 @@ void bench_serve_count (MoshiStandin * server, MoshiStandinCounter counter,
 void bench_forgive_libsoup (void);
 void bench_count_belongings (BenchBelongings * self);
 void bench_check_belongings (const BenchBelongings * before);
-void bench_watchdog (const gchar * what);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Bench, bench_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MoshiStandin, moshi_standin_free)

@@ -4,6 +4,7 @@
  * server, alone and with others, without a hang, a leak or a word left behind.
  */
 #include "bench.h"
+#include "watchdog.h"
 
 #include <gio/gio.h>
 #include <glib/gstdio.h>
@@ -632,16 +633,16 @@ test_add_and_remove (void)
     gst_bin_add (GST_BIN (bench_get_pipeline (bench)), bin);
     sink = gst_element_get_static_pad (bin, "sink");
     g_assert_cmpint (gst_pad_link (pad, sink), ==, GST_PAD_LINK_OK);
-    bench_watchdog ("adding an element");
+    watchdog_note ("adding an element");
     g_assert_true (gst_element_sync_state_with_parent (bin));
     bench_serve_count (server, MOSHI_STANDIN_REQUESTS, 2 + i);
-    bench_watchdog ("removing an element");
+    watchdog_note ("removing an element");
     gst_pad_unlink (pad, sink);
     gst_element_release_request_pad (tee, pad);
     gst_bin_remove (GST_BIN (bench_get_pipeline (bench)), bin);
     g_assert_cmpint (gst_element_set_state (bin, GST_STATE_NULL), ==,
         GST_STATE_CHANGE_SUCCESS);
-    bench_watchdog (NULL);
+    watchdog_end ();
     gst_object_unref (sink);
     gst_object_unref (pad);
     gst_object_unref (bin);

@@ -7,8 +7,10 @@
  *
  * MOSHI_STORM=10000 in the environment is the number of steps of each storm in
  * place of the suite's few; --seed repeats one, as far as threads allow.
+ * MOSHI_SESSIONS is the number of sessions at once, for what makes programs slow.
  */
 #include "bench.h"
+#include "watchdog.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +21,6 @@
 #define QUICK "retries=2 retry-backoff-max=10 idle-timeout=200 " \
     "connect-timeout=2000 handshake-timeout=100 drain-timeout=100 complexity=0"
 
-/* So long no step may take, sanitizers and all. */
-#define TOO_LONG (90 * G_TIME_SPAN_SECOND)
-
 static guint
 get_n_steps (void)
 {
@@ -30,87 +29,21 @@ get_n_steps (void)
   return text ? (guint) g_ascii_strtoull (text, NULL, 10) : 120;
 }
 
+/* In eight equal parts */
+static guint
+get_n_sessions (void)
+{
+  const gchar *text = g_getenv ("MOSHI_SESSIONS");
+
+  if (text)
+    return (guint) g_ascii_strtoull (text, NULL, 10) / 8 * 8;
+  return BENCH_IS_SANITIZED ? 40 : 200;
+}
+
 static guint
 pick (GRand * rand, guint n)
 {
   return g_rand_int_range (rand, 0, n);
-}
-
-/* --- the watchdog ------------------------------------------------------------ */
-
-typedef struct
-{
-  GMutex lock;
-  GCond cond;
-  GThread *thread;
-  const gchar *step;            /* lock */
-  gint64 deadline;              /* lock; 0 ends it */
-} Watchdog;
-
-/* What all threads are at, if there is a debugger to tell, which of hundreds of
- * threads may take too long. */
-static void
-print_stacks (void)
-{
-  g_autofree gchar *pid = g_strdup_printf ("%d", (gint) getpid ());
-  const gchar *argv[] =
-      { "timeout", "-s", "KILL", "120", "gdb", "-p", pid, "-batch", "-ex",
-    "thread apply all bt", NULL
-  };
-  g_autofree gchar *text = NULL;
-
-  if (g_spawn_sync (NULL, (gchar **) argv, NULL, G_SPAWN_SEARCH_PATH
-          | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, &text, NULL, NULL, NULL))
-    g_printerr ("%s\n", text);
-}
-
-static gpointer
-watch (gpointer user_data)
-{
-  Watchdog *self = user_data;
-
-  g_mutex_lock (&self->lock);
-  while (self->deadline > 0 && g_get_monotonic_time () < self->deadline)
-    g_cond_wait_until (&self->cond, &self->lock, self->deadline);
-  if (self->deadline > 0) {
-    g_printerr ("hangs: %s\n", self->step);
-    print_stacks ();
-    abort ();
-  }
-  g_mutex_unlock (&self->lock);
-  return NULL;
-}
-
-static void
-begin_watch (Watchdog * self)
-{
-  g_mutex_init (&self->lock);
-  g_cond_init (&self->cond);
-  self->step = "nothing yet";
-  self->deadline = g_get_monotonic_time () + TOO_LONG;
-  self->thread = g_thread_new ("watchdog", watch, self);
-}
-
-/* @step must be static. */
-static void
-note (Watchdog * self, const gchar * step)
-{
-  g_mutex_lock (&self->lock);
-  self->step = step;
-  self->deadline = g_get_monotonic_time () + TOO_LONG;
-  g_mutex_unlock (&self->lock);
-}
-
-static void
-end_watch (Watchdog * self)
-{
-  g_mutex_lock (&self->lock);
-  self->deadline = 0;
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
-  g_thread_join (self->thread);
-  g_mutex_clear (&self->lock);
-  g_cond_clear (&self->cond);
 }
 
 /* --- the server -------------------------------------------------------------- */
@@ -230,16 +163,19 @@ typedef struct
 } Kind;
 
 static const Kind kinds[] = {
-  {"batch", "audiotestsrc num-buffers=500 samplesperbuffer=480 "
+  {"batch", "audiotestsrc name=s num-buffers=500 samplesperbuffer=480 "
         "! capsfilter name=c caps=" CAPS " ! moshi name=m uri=%s " QUICK
         " ! fakesink name=out"},
-  {"live", "audiotestsrc is-live=true samplesperbuffer=240 ! capsfilter name=c "
+  {"live",
+      "audiotestsrc name=s is-live=true samplesperbuffer=240 ! capsfilter name=c "
         "caps=" CAPS " ! tee name=t allow-not-linked=true ! queue "
         "! moshi name=m uri=%s " QUICK " ! fakesink name=out"},
-  {"opus", "audiotestsrc num-buffers=500 samplesperbuffer=480 "
+  {"opus",
+      "audiotestsrc name=s num-buffers=500 samplesperbuffer=480 "
         "! audio/x-raw,rate=48000 ! opusenc complexity=0 ! moshi name=m uri=%s "
         QUICK " ! audio/x-opus ! fakesink name=out"},
-  {"pair", "audiotestsrc is-live=true samplesperbuffer=240 ! capsfilter name=c "
+  {"pair",
+      "audiotestsrc name=s is-live=true samplesperbuffer=240 ! capsfilter name=c "
         "caps=" CAPS " ! tee name=t allow-not-linked=true ! queue "
         "! moshisink name=m uri=%s session=storm " QUICK
         " moshisrc name=l session=storm ! fakesink name=out"},
@@ -248,7 +184,6 @@ static const Kind kinds[] = {
 typedef struct
 {
   GRand *rand;
-  Watchdog watchdog;
   MoshiStandin *server;
   GstElement *pipeline;
   GstElement *moshi;            /* or the moshisink */
@@ -261,7 +196,7 @@ typedef struct
   GstElement *branch;           /* another moshi, or NULL */
   GstPad *branch_pad;
 
-  guint n_states, n_seeks, n_caps, n_pads, n_branches, n_refused;
+  guint n_states, n_seeks, n_flushes, n_caps, n_pads, n_branches, n_refused;
 } Storm;
 
 static void
@@ -272,7 +207,7 @@ change_state (Storm * self)
   };
   GstState state = states[pick (self->rand, G_N_ELEMENTS (states))];
 
-  note (&self->watchdog, gst_element_state_get_name (state));
+  watchdog_note (gst_element_state_get_name (state));
   if (gst_element_set_state (self->pipeline, state)
       == GST_STATE_CHANGE_FAILURE) {
     self->n_refused++;
@@ -299,10 +234,26 @@ seek (Storm * self)
       GST_SEEK_FLAG_FLUSH;
   gint64 place = pick (self->rand, 4000) * GST_MSECOND;
 
-  note (&self->watchdog, flags ? "a seek" : "a seek without a flush");
+  watchdog_note (flags ? "a seek" : "a seek without a flush");
   gst_element_seek (self->pipeline, pick (self->rand, 5) ? 1.0 : 2.0,
       GST_FORMAT_TIME, flags, GST_SEEK_TYPE_SET, place, GST_SEEK_TYPE_NONE, -1);
   self->n_seeks++;
+}
+
+/* A flush that is no seek, as of an application that drops what is queued */
+static void
+flush (Storm * self)
+{
+  GstElement *source = gst_bin_get_by_name (GST_BIN (self->pipeline), "s");
+
+  watchdog_note ("a flush");
+  gst_element_send_event (source, gst_event_new_flush_start ());
+  if (pick (self->rand, 2))
+    g_usleep (pick (self->rand, 5000));
+  gst_element_send_event (source, gst_event_new_flush_stop (pick (self->rand,
+              2)));
+  gst_object_unref (source);
+  self->n_flushes++;
 }
 
 static void
@@ -316,7 +267,7 @@ change_caps (Storm * self)
   g_autoptr (GstCaps) caps =
       gst_caps_from_string (texts[pick (self->rand, G_N_ELEMENTS (texts))]);
 
-  note (&self->watchdog, "new caps");
+  watchdog_note ("new caps");
   if (self->source)
     g_object_set (self->source, "caps", caps, NULL);
   self->n_caps++;
@@ -360,7 +311,7 @@ add_text (Storm * self)
 static void
 change_text (Storm * self)
 {
-  note (&self->watchdog, "a text pad");
+  watchdog_note ("a text pad");
   if (self->text)
     remove_text (self);
   else
@@ -402,7 +353,7 @@ add_branch (Storm * self)
 static void
 change_branch (Storm * self)
 {
-  note (&self->watchdog, "a branch");
+  watchdog_note ("a branch");
   if (self->branch)
     remove_branch (self);
   else if (self->tee)
@@ -413,7 +364,7 @@ change_branch (Storm * self)
 static void
 signal_element (Storm * self)
 {
-  note (&self->watchdog, "a signal");
+  watchdog_note ("a signal");
   g_signal_emit_by_name (self->moshi, pick (self->rand, 2) ? "restart" :
       "flush-output");
 }
@@ -421,7 +372,7 @@ signal_element (Storm * self)
 static void
 take_step (Storm * self)
 {
-  switch (pick (self->rand, 15)) {
+  switch (pick (self->rand, 16)) {
     case 0:
       change_weather (self->server, self->rand);
       break;
@@ -439,6 +390,9 @@ take_step (Storm * self)
       break;
     case 5:
       signal_element (self);
+      break;
+    case 6:
+      flush (self);
       break;
     default:
       change_state (self);
@@ -478,6 +432,7 @@ begin_storm (Storm * self, const Kind * kind)
 {
   GstBin *bin;
 
+  watchdog_note ("the beginning");
   memset (self, 0, sizeof *self);
   self->rand = g_rand_new_with_seed (g_test_rand_int ());
   self->server = serve ();
@@ -490,13 +445,12 @@ begin_storm (Storm * self, const Kind * kind)
     self->listener = gst_object_ref (self->moshi);
   self->source = gst_bin_get_by_name (bin, "c");
   self->tee = gst_bin_get_by_name (bin, "t");
-  begin_watch (&self->watchdog);
 }
 
 static void
 end_storm (Storm * self)
 {
-  note (&self->watchdog, "the end");
+  watchdog_note ("the end");
   g_assert_cmpint (gst_element_set_state (self->pipeline, GST_STATE_NULL), ==,
       GST_STATE_CHANGE_SUCCESS);
   if (self->text)
@@ -509,7 +463,7 @@ end_storm (Storm * self)
   gst_clear_object (&self->moshi);
   gst_clear_object (&self->pipeline);
   moshi_standin_free (self->server);
-  end_watch (&self->watchdog);
+  watchdog_end ();
   g_rand_free (self->rand);
 }
 
@@ -527,12 +481,12 @@ rage (const Kind * kind, guint n_states)
   while (storm.n_states < n_states)
     take_step (&storm);
   g_atomic_int_set (&meddler.done, TRUE);
-  note (&storm.watchdog, "the meddler");
+  watchdog_note ("the meddler");
   g_thread_join (thread);
   g_test_message ("%s: %u state changes (%u refused), %u seeks, %u "
-      "caps, %u text pads, %u branches, %" G_GUINT64_FORMAT " properties",
-      kind->name, storm.n_states, storm.n_refused, storm.n_seeks, storm.n_caps,
-      storm.n_pads, storm.n_branches, meddler.n);
+      "flushes, %u caps, %u text pads, %u branches, %" G_GUINT64_FORMAT
+      " properties", kind->name, storm.n_states, storm.n_refused, storm.n_seeks,
+      storm.n_flushes, storm.n_caps, storm.n_pads, storm.n_branches, meddler.n);
   end_storm (&storm);
 }
 
@@ -595,11 +549,9 @@ test_join (void)
     0
   };
   GThread *thread = g_thread_new ("meddler", set_latency, &meddler);
-  Watchdog watchdog;
   guint i;
 
-  begin_watch (&watchdog);
-  note (&watchdog, "joining and leaving");
+  watchdog_note ("joining and leaving");
   for (i = 0; i < 500; i++) {
     gst_element_set_state (pipeline, GST_STATE_PAUSED);
     gst_element_set_state (pipeline, GST_STATE_READY);
@@ -607,7 +559,7 @@ test_join (void)
   g_atomic_int_set (&meddler.done, TRUE);
   g_thread_join (thread);
   g_assert_cmpuint (meddler.n, >, 0);
-  end_watch (&watchdog);
+  watchdog_end ();
   gst_element_set_state (pipeline, GST_STATE_NULL);
   gst_object_unref (meddler.element);
   gst_object_unref (pipeline);
@@ -656,30 +608,28 @@ run_together (guint n)
 {
   g_autofree GstElement **pipelines = g_new (GstElement *, n);
   MoshiStandin *server = serve ();
-  Watchdog watchdog;
   guint i;
 
-  begin_watch (&watchdog);
   for (i = 0; i < n; i++)
     pipelines[i] = launch_quietly ("audiotestsrc is-live=true wave=silence "
         "samplesperbuffer=1440 ! audio/x-raw,rate=8000,channels=1 ! moshi "
         "uri=%s complexity=0 frame-size=60 ! fakesink",
         moshi_standin_get_uri (server));
-  note (&watchdog, "starting all");
+  watchdog_note ("starting all");
   set_all (pipelines, n, GST_STATE_PLAYING);
-  note (&watchdog, "waiting for all");
+  watchdog_note ("waiting for all");
   g_assert_true (moshi_standin_wait (server, MOSHI_STANDIN_HANDSHAKES, n,
-          TOO_LONG / 1000));
+          watchdog_get_patience ()));
   g_assert_true (moshi_standin_wait (server, MOSHI_STANDIN_FRAMES_SENT, 2 * n,
-          TOO_LONG / 1000));
-  note (&watchdog, "stopping all");
+          watchdog_get_patience ()));
+  watchdog_note ("stopping all");
   set_all (pipelines, n, GST_STATE_NULL);
   for (i = 0; i < n; i++)
     gst_object_unref (pipelines[i]);
-  note (&watchdog, "closing all");
-  g_assert_true (moshi_standin_wait_idle (server, TOO_LONG / 1000));
+  watchdog_note ("closing all");
+  g_assert_true (moshi_standin_wait_idle (server, watchdog_get_patience ()));
   moshi_standin_free (server);
-  end_watch (&watchdog);
+  watchdog_end ();
 }
 
 static void
@@ -690,8 +640,50 @@ test_together (void)
   bench_forgive_libsoup ();
   run_together (8);
   bench_count_belongings (&before);
-  run_together (BENCH_IS_SANITIZED ? 40 : 200);
+  run_together (get_n_sessions ());
   bench_check_belongings (&before);
+}
+
+/* --- whether what watches does watch ------------------------------------------ */
+
+static void G_GNUC_NO_INLINE
+hang_on_purpose (void)
+{
+  while (TRUE)
+    pause ();
+}
+
+/* What hangs ends, and says at what and where. */
+static void
+test_hang (void)
+{
+  if (g_test_subprocess ()) {
+    g_setenv ("MOSHI_WATCHDOG", "1", TRUE);
+    watchdog_note ("a trial");
+    hang_on_purpose ();
+  }
+  g_test_trap_subprocess (NULL, 0, 0);
+  g_test_trap_assert_failed ();
+  g_test_trap_assert_stderr ("*hangs: a trial*");
+  if (watchdog_has_debugger ())
+    g_test_trap_assert_stderr ("*hang_on_purpose*");
+  else
+    g_test_skip ("no debugger that shows stacks");
+}
+
+/* An object that is left behind fails a program that the leaks tracer is in. */
+static void
+test_leak (void)
+{
+  if (g_test_subprocess ()) {
+    gst_bus_new ();
+    gst_deinit ();
+    return;
+  }
+  g_setenv ("GST_TRACERS", "leaks", TRUE);
+  g_test_trap_subprocess (NULL, 0, 0);
+  g_test_trap_assert_failed ();
+  g_test_trap_assert_stderr ("*Leaks detected*");
 }
 
 /* Two hundred sessions are some 1,200 files. */
@@ -737,6 +729,8 @@ main (int argc, char **argv)
   }
   g_test_add_data_func ("/storm/seeks/batch", &kinds[0], test_seeks);
   g_test_add_data_func ("/storm/seeks/opus", &kinds[2], test_seeks);
+  g_test_add_func ("/storm/hang", test_hang);
+  g_test_add_func ("/storm/leak", test_leak);
   g_test_add_func ("/storm/join", test_join);
   g_test_add_func ("/storm/together", test_together);
   ret = g_test_run ();

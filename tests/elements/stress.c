@@ -8,6 +8,7 @@
 #include <gst/check/gstharness.h>
 
 #include "bench.h"
+#include "watchdog.h"
 
 #define CAPS "audio/x-raw,format=S16LE,layout=interleaved,rate=24000,channels=1"
 #define PATIENCE 60000
@@ -28,6 +29,7 @@ serve (void)
   g_assert_no_error (error);
   moshi_standin_start (server, &error);
   g_assert_no_error (error);
+  watchdog_note ("a stress");
   return server;
 }
 
@@ -60,6 +62,7 @@ wait_seconds (MoshiStandin * server, guint seconds)
 {
   MoshiStandinStats stats;
 
+  watchdog_note ("listening");
   moshi_standin_get_stats (server, &stats);
   g_assert_true (moshi_standin_wait (server, MOSHI_STANDIN_SAMPLES,
           stats.samples + seconds * 24000, PATIENCE));
@@ -130,6 +133,7 @@ finish (GstHarness * self)
   GstStructure *stats;
   guint sessions;
 
+  watchdog_note ("the end of a stress");
   g_assert_true (gst_harness_push_event (self, gst_event_new_eos ()));
   while (TRUE) {
     g_autoptr (GstEvent) event = gst_harness_pull_event (self);
@@ -178,6 +182,7 @@ test_flow (gconstpointer data)
   g_ptr_array_unref (threads);
   gst_harness_teardown (self);
   moshi_standin_free (server);
+  watchdog_end ();
 }
 
 /* GAP events and serialized tags between the buffers, from another thread */
@@ -204,6 +209,7 @@ test_events (void)
   finish (self);
   gst_harness_teardown (self);
   moshi_standin_free (server);
+  watchdog_end ();
 }
 
 /* Up and down through all states under the rest; then a whole life */
@@ -233,12 +239,14 @@ test_states (void)
   finish (self);
   gst_harness_teardown (self);
   moshi_standin_free (server);
+  watchdog_end ();
 }
 
 int
 main (int argc, char **argv)
 {
   guint i;
+  int ret;
 
   g_test_init (&argc, &argv, NULL);
   gst_init (&argc, &argv);
@@ -246,5 +254,7 @@ main (int argc, char **argv)
     g_test_add_data_func (flows[i].name, &flows[i], test_flow);
   g_test_add_func ("/stress/events", test_events);
   g_test_add_func ("/stress/states", test_states);
-  return g_test_run ();
+  ret = g_test_run ();
+  gst_deinit ();
+  return ret;
 }
