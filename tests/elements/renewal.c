@@ -177,6 +177,47 @@ test_steps (void)
   harness_free (self);
 }
 
+typedef struct
+{
+  const gchar *name;
+  MoshiStandinFlavour flavour;
+  guint steps;                  /* that its real servers make */
+} Family;
+
+static const Family families[] = {
+  {"backend", MOSHI_STANDIN_KYUTAI_RS, 4500},
+  {"server", MOSHI_STANDIN_MOSHI_SERVER, 4096},
+};
+
+/* Nobody says how long a session may be, but how the server begins: it is renewed
+ * before the limit that its kind is known to have, and there is one. */
+static void
+test_family (gconstpointer data)
+{
+  const Family *family = data;
+  const guint seconds = family->steps * 2 / 25 + 10;
+  MoshiStandinConfig config;
+  Harness *self;
+
+  init_config (&config, family->flavour, MOSHI_STANDIN_REPEAT_PACKETS);
+  self =
+      harness_new (&config,
+      "audiotestsrc wave=silence samplesperbuffer=8000 "
+      "num-buffers=%u ! audio/x-raw,rate=8000," S16 " ! moshi name=m "
+      "complexity=0 ! audio/x-raw,rate=8000," S16 " ! fakesink", seconds);
+  self->out->keep = FALSE;
+  harness_play_to_eos (self);
+  g_assert_cmpuint (self->out->bytes, ==, seconds * 8000 * 2);
+  g_assert_cmpuint (harness_get_stat (self, "sessions"), ==, 2);
+  g_assert_cmpuint (harness_get_stat (self, "renewals"), ==, 1);
+  g_assert_cmpuint (harness_get_stat (self, "reconnects"), ==, 0);
+  g_assert_cmpuint (harness_get_stat (self, "filled"), ==, 0);
+  g_assert_cmpuint (harness_count_messages (self, GST_MESSAGE_WARNING, NULL),
+      ==, 0);
+  assert_polite (self, 2);
+  harness_free (self);
+}
+
 /* A server that falls silent at a limit nobody told of, twice: then it is known.
  * What it did not answer is asked for again, and the length holds. */
 static void
@@ -474,6 +515,12 @@ add_tests (void)
   }
   g_test_add_func ("/renewal/batch/off", test_off);
   g_test_add_func ("/renewal/batch/steps", test_steps);
+  for (i = 0; i < G_N_ELEMENTS (families); i++) {
+    g_autofree gchar *path = g_strconcat ("/renewal/batch/family/",
+        families[i].name, NULL);
+
+    g_test_add_data_func (path, &families[i], test_family);
+  }
   g_test_add_func ("/renewal/batch/learned", test_learned);
   g_test_add_func ("/renewal/batch/no-room", test_no_room);
   g_test_add_func ("/renewal/batch/hour", test_hour);
