@@ -9,6 +9,7 @@
 #include <gio/gio.h>
 #include <string.h>
 
+#include "../session/certificates.h"
 #include "../session/peer.h"
 
 #define KEY "k3y-for-trust"
@@ -154,6 +155,7 @@ typedef struct
 {
   const gchar *status;
   const gchar *location;        /* with %u for the port of the other server */
+  gboolean tls;                 /* to the first server, never to the other */
   guint16 port;
 } Redirect;
 
@@ -188,6 +190,8 @@ static const Redirect redirects[] = {
   {"307 Temporary Redirect", "//127.0.0.1:%u/api/chat"},
   {"308 Permanent Redirect", "http://me:pw@127.0.0.1:%u/api/chat"},
   {"302 Found", "/elsewhere"},
+  {"302 Found", "ws://127.0.0.1:%u/api/chat", TRUE},
+  {"308 Permanent Redirect", "http://127.0.0.1:%u/api/chat", TRUE},
 };
 
 /* A redirect is an error that names the new address: the key was given for the
@@ -200,10 +204,14 @@ test_redirect (gconstpointer data)
   g_autoptr (PeerServer) server = NULL;
   g_autoptr (Bench) bench = NULL;
   g_autofree gchar *properties = NULL;
+  g_autoptr (GTlsCertificate) certificate = NULL;
 
+  if (way.tls)
+    certificate = g_tls_certificate_new_from_pem (good_pem, -1, NULL);
   way.port = peer_server_get_port (other);
-  server = peer_server_new (redirect, &way);
-  properties = g_strdup_printf ("uri=ws://127.0.0.1:%u api-key=" KEY,
+  server = peer_server_new_tls (redirect, &way, certificate);
+  properties = g_strdup_printf ("uri=%s://127.0.0.1:%u api-key=" KEY
+      " tls-validation-flags=0", way.tls ? "wss" : "ws",
       peer_server_get_port (server));
   bench = bench_with (properties);
   bench_play (bench);

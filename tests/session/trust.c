@@ -458,10 +458,11 @@ static const struct
   const gchar *name;
   const gchar *certificate;     /* NULL: none is shown */
   gboolean taken;
+  const gchar *words;
 } clients[] = {
-  {"known", "client", TRUE},
-  {"unknown", "foreign-client", FALSE},
-  {"none", NULL, FALSE},
+  {"known", "client", TRUE, NULL},
+  {"unknown", "foreign-client", FALSE, "does not accept that one"},
+  {"none", NULL, FALSE, "who show a certificate"},
 };
 
 static void
@@ -492,8 +493,8 @@ test_client (gconstpointer data)
   g_test_message ("%s", end->error->message);
   g_assert_error (end->error, MOSHI_ERROR, MOSHI_ERROR_CONNECT);
   g_assert_cmpint (g_atomic_int_get (&n_requests), ==, 0);
-  if (clients[i].certificate == NULL)
-    g_assert_nonnull (strstr (end->error->message, "tls-interaction"));
+  g_assert_nonnull (strstr (end->error->message, "tls-interaction"));
+  g_assert_nonnull (strstr (end->error->message, clients[i].words));
 }
 
 static void

@@ -267,6 +267,29 @@ moshi_fault_new_connect (const GError * error, GTlsCertificateFlags tls_errors,
           host, reason), FALSE);
 }
 
+/**
+ * moshi_fault_new_shown:
+ * @error: why there is no HTTP answer, after our certificate was shown
+ * @host: the server's name
+ *
+ * In TLS 1.3 a server looks at a client's certificate when the client has done
+ * its part of the handshake already (RFC 8446 section 4.4.2.4). What it says of
+ * one that it does not accept is an alert, or, as the client has begun to send,
+ * a reset connection and nothing else.
+ *
+ * Returns: (transfer full): a fault
+ */
+MoshiFault *
+moshi_fault_new_shown (const GError * error, const gchar * host)
+{
+  g_autofree gchar *reason = describe_reason (error);
+
+  return moshi_fault_new (g_error_new (MOSHI_ERROR, MOSHI_ERROR_CONNECT,
+          "%s hung up after it was shown our certificate: %s; most likely it "
+          "does not accept that one, so check what tls-interaction gives.",
+          host, reason), FALSE);
+}
+
 /* RFC 6455 section 7.4.1, those that reach us */
 static const gchar *
 describe_close_code (guint code)

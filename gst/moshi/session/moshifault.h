@@ -27,6 +27,7 @@ MoshiFault *moshi_fault_new_http (guint status, const gchar * phrase,
     const gchar * body, const gchar * location);
 MoshiFault *moshi_fault_new_connect (const GError * error,
     GTlsCertificateFlags tls_errors, const gchar * host);
+MoshiFault *moshi_fault_new_shown (const GError * error, const gchar * host);
 MoshiFault *moshi_fault_new_close (const GError * error, guint code,
     const gchar * reason);
 void moshi_fault_redact (MoshiFault * self, const gchar * secret);

@@ -71,6 +71,7 @@ struct _MoshiLink
   SoupMessage *message;         /* likewise */
   GCancellable *cancellable;    /* likewise */
   GString *body;                /* of an HTTP answer */
+  GTlsConnection *tls;          /* likewise; %NULL without TLS */
   GSocket *socket;              /* under the connection */
   SoupWebsocketConnection *ws;  /* after the upgrade */
   GError *error;                /* what libsoup said last */
@@ -231,7 +232,9 @@ on_network_event (SoupMessage * message, GSocketClientEvent event,
   if (event == G_SOCKET_CLIENT_CONNECTED && G_IS_SOCKET_CONNECTION (connection))
     g_set_object (&self->socket,
         g_socket_connection_get_socket (G_SOCKET_CONNECTION (connection)));
-  if (event == G_SOCKET_CLIENT_TLS_HANDSHAKED
+  else if (event == G_SOCKET_CLIENT_TLS_HANDSHAKING)
+    g_set_object (&self->tls, G_TLS_CONNECTION (connection));
+  else if (event == G_SOCKET_CLIENT_TLS_HANDSHAKED
       && G_IS_TLS_CONNECTION (connection))
     moshi_trust_let_go (G_TLS_CONNECTION (connection),
         moshi_network_get_context (self->network));
@@ -244,6 +247,9 @@ explain_attempt (MoshiLink * self, const GError * error)
   SoupMessageHeaders *headers =
       soup_message_get_response_headers (self->message);
 
+  if (status == SOUP_STATUS_NONE && self->tls_errors == 0 && self->tls != NULL
+      && g_tls_connection_get_certificate (self->tls) != NULL)
+    return moshi_fault_new_shown (error, self->host);
   if (status == SOUP_STATUS_NONE)
     return moshi_fault_new_connect (error, self->tls_errors, self->host);
   return moshi_fault_new_http (status,
@@ -513,6 +519,7 @@ on_connect_done (GObject * source, GAsyncResult * result, gpointer user_data)
   logger = soup_session_get_feature (self->session, SOUP_TYPE_LOGGER);
   soup_logger_set_printer (SOUP_LOGGER (logger), ignore_log, NULL, NULL);
   g_clear_object (&self->cancellable);
+  g_clear_object (&self->tls);
   g_clear_object (&self->message);
   g_clear_object (&self->session);
   unref_link (self);
