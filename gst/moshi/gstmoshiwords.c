@@ -63,6 +63,7 @@ struct _GstMoshiWords
   MoshiText *text;
   MoshiTextUnit unit;
   GstMoshiTextPad *pad;         /* nullable */
+  gboolean taken;               /* the element has it, or is about to */
   gboolean started;             /* stream-start and caps are out on it */
   gboolean segment_sent;
 };
@@ -730,6 +731,18 @@ forget_pad (gpointer data, gpointer user_data)
   unit->on_pad = FALSE;
 }
 
+static gboolean
+take_pad (GstMoshiWords * self)
+{
+  gboolean taken;
+
+  g_mutex_lock (&self->lock);
+  taken = self->taken;
+  self->taken = TRUE;
+  g_mutex_unlock (&self->lock);
+  return !taken;
+}
+
 /**
  * gst_moshi_words_request_pad:
  * @self: words
@@ -749,7 +762,7 @@ gst_moshi_words_request_pad (GstMoshiWords * self, GstPadTemplate * template,
 {
   GstPad *pad;
 
-  if (gst_moshi_words_has_pad (self)) {
+  if (!take_pad (self)) {
     GST_WARNING_OBJECT (self->element, "the text pad is in use");
     return NULL;
   }
@@ -787,6 +800,9 @@ gst_moshi_words_release_pad (GstMoshiWords * self, GstPad * pad)
   gst_pad_set_active (pad, FALSE);
   g_clear_pointer (&text_pad, gst_moshi_text_pad_free);
   gst_element_remove_pad (self->element, pad);
+  g_mutex_lock (&self->lock);
+  self->taken = FALSE;
+  g_mutex_unlock (&self->lock);
 }
 
 /**

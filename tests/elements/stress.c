@@ -242,6 +242,48 @@ test_states (void)
   watchdog_end ();
 }
 
+typedef struct
+{
+  GstElement *element;
+  GstPadTemplate *template;
+  gint *ready;                  /* atomic: how many are about to ask */
+} Request;
+
+static gpointer
+request (gpointer user_data)
+{
+  Request *self = user_data;
+
+  g_atomic_int_inc (self->ready);
+  while (g_atomic_int_get (self->ready) < 2)
+    g_thread_yield ();
+  return GST_ELEMENT_GET_CLASS (self->element)->request_new_pad (self->element,
+      self->template, NULL, NULL);
+}
+
+/* Of two who ask for a pad that there is one of, one gets it. */
+static void
+test_requests (gconstpointer name)
+{
+  GstElement *element = gst_object_ref_sink (gst_element_factory_make ("moshi",
+          NULL));
+  guint i;
+
+  for (i = 0; i < 2000; i++) {
+    gint ready = 0;
+    Request self = { element, gst_element_get_pad_template (element, name),
+      &ready
+    };
+    GThread *other = g_thread_new ("request", request, &self);
+    GstPad *first = request (&self);
+    GstPad *second = g_thread_join (other);
+
+    g_assert_true ((first == NULL) != (second == NULL));
+    gst_element_release_request_pad (element, first ? first : second);
+  }
+  gst_object_unref (element);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -254,6 +296,8 @@ main (int argc, char **argv)
     g_test_add_data_func (flows[i].name, &flows[i], test_flow);
   g_test_add_func ("/stress/events", test_events);
   g_test_add_func ("/stress/states", test_states);
+  g_test_add_data_func ("/stress/requests/text", "text", test_requests);
+  g_test_add_data_func ("/stress/requests/image", "image", test_requests);
   ret = g_test_run ();
   gst_deinit ();
   return ret;
