@@ -138,7 +138,8 @@ start_flush (GstMoshi * self, GstEvent * event)
   gst_moshi_words_flush (gst_moshi_output_get_words (self->output), event);
 }
 
-/* EOS has closed the session; a seek from there begins another. */
+/* EOS has closed the session; a seek from there begins another. Where it cannot,
+ * for what was set meanwhile, the error is on the bus. */
 static void
 reopen (GstMoshi * self)
 {
@@ -153,7 +154,8 @@ reopen (GstMoshi * self)
 
   gst_moshi_control_copy (GST_ELEMENT (self), &self->settings, &settings);
   gst_moshi_call_stop (self->call);
-  gst_moshi_call_start (self->call, self->talk, &settings);
+  if (!gst_moshi_call_start (self->call, self->talk, &settings))
+    gst_moshi_talk_fail (self->talk);
   gst_moshi_settings_clear (&settings);
 }
 

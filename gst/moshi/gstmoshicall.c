@@ -208,13 +208,27 @@ take_talk (GstMoshiCall * self, GstMoshiTalk * talk)
   self->talk = gst_moshi_talk_ref (talk);
 }
 
+/* From READY on, sessions are counted anew; after EOS and a seek they go on. */
+static gboolean
+is_first (GstMoshiTalk * talk)
+{
+  gboolean first;
+
+  g_mutex_lock (&talk->lock);
+  first = talk->join.sessions == 0;
+  g_mutex_unlock (&talk->lock);
+  return first;
+}
+
 static void
 reset (GstMoshiCall * self, GstMoshiTalk * talk, MoshiSessionConfig * config,
     const GstMoshiSettings * settings)
 {
   take_talk (self, talk);
   self->config = config;
-  self->n_legs = self->n_sessions = 0;
+  self->n_legs = 0;
+  if (is_first (talk))
+    self->n_sessions = 0;
   self->begun = FALSE;
   self->lost = self->has_plan = self->next_failed = self->turning = FALSE;
   self->stuck = 0;

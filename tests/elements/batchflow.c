@@ -441,6 +441,79 @@ test_seek (gconstpointer data)
   harness_free (self);
 }
 
+static void
+seek (Harness * self, GstClockTime from, GstClockTime to)
+{
+  g_assert_true (gst_element_seek (self->pipeline, 1.0, GST_FORMAT_TIME,
+          GST_SEEK_FLAG_FLUSH | GST_SEEK_FLAG_ACCURATE, GST_SEEK_TYPE_SET,
+          from, GST_SEEK_TYPE_SET, to));
+}
+
+static Harness *
+play_to_first_eos (void)
+{
+  MoshiStandinConfig config;
+  Harness *self;
+
+  init_config (&config);
+  self = harness_new (&config, "audiotestsrc name=in samplesperbuffer=480 "
+      "num-buffers=1000000 ! " CAPS " ! moshi name=m ! " CAPS " ! fakesink");
+  harness_wait_state (self, GST_STATE_PAUSED);
+  seek (self, 0, MS (500));
+  harness_set_state (self, GST_STATE_PLAYING);
+  harness_wait_eos (self);
+  return self;
+}
+
+/* EOS closes the session, and a seek after it begins another, which is counted
+ * on from the first. */
+static void
+test_seek_after_eos (void)
+{
+  Harness *self = play_to_first_eos ();
+  guint ready = 0, index, i;
+
+  harness_track_clear (self->out);
+  seek (self, MS (100), MS (400));
+  harness_wait_eos (self);
+  g_assert_cmpuint (harness_assert_contiguous (self->out, 24000, 2, 0), ==,
+      24 * 300);
+
+  for (i = 0; i < self->messages->len; i++) {
+    const GstStructure *structure =
+        gst_message_get_structure (self->messages->pdata[i]);
+
+    if (!gst_message_has_name (self->messages->pdata[i], "moshi-session")
+        || g_strcmp0 (gst_structure_get_string (structure, "state"), "ready"))
+      continue;
+    g_assert_true (gst_structure_get_uint (structure, "session-index", &index));
+    g_assert_cmpuint (index, ==, ready++);
+  }
+  g_assert_cmpuint (ready, ==, 2);
+  g_assert_cmpuint (harness_get_stat (self, "sessions"), ==, 2);
+  harness_free (self);
+}
+
+/* Where there cannot be another, upstream does not wait for it. */
+static void
+test_seek_refused (void)
+{
+  Harness *self = play_to_first_eos ();
+  g_autoptr (GstElement) source = harness_get_element (self, "in");
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (source, "src");
+  gint64 end = g_get_monotonic_time () + HARNESS_PATIENCE * 1000;
+
+  g_object_set (self->moshi, "uri", "ftp://127.0.0.1", NULL);
+  seek (self, 0, MS (500));
+  gst_message_unref (harness_wait_error (self, GST_RESOURCE_ERROR,
+          GST_RESOURCE_ERROR_SETTINGS));
+  while (gst_pad_get_task_state (pad) != GST_TASK_PAUSED) {
+    g_assert_cmpint (g_get_monotonic_time (), <, end);
+    g_usleep (500);
+  }
+  harness_free (self);
+}
+
 /* After EOS everything can begin again on the same element. */
 static void
 test_twice (void)
@@ -605,6 +678,8 @@ add_tests (void)
   g_test_add_data_func ("/batch/seek/backward", GUINT_TO_POINTER (100),
       test_seek);
   g_test_add_data_func ("/batch/seek/start", GUINT_TO_POINTER (0), test_seek);
+  g_test_add_func ("/batch/seek/after-eos", test_seek_after_eos);
+  g_test_add_func ("/batch/seek/refused", test_seek_refused);
   g_test_add_func ("/batch/twice", test_twice);
   g_test_add_func ("/batch/pause", test_pause);
   g_test_add_func ("/batch/downstream-eos", test_downstream_eos);
