@@ -36,7 +36,8 @@ gst_moshi_framer_init (GstMoshiFramer * self, GstMoshiFramerFunc func,
 void
 gst_moshi_framer_clear (GstMoshiFramer * self)
 {
-  self->fill = 0;
+  self->fill = self->room = 0;
+  g_clear_pointer (&self->mono, g_free);
   g_clear_pointer (&self->encoder, moshi_opus_encoder_free);
   g_atomic_int_set (&self->configured, FALSE);
 }
@@ -119,13 +120,16 @@ encode (GstMoshiFramer * self, gconstpointer samples, guint n_frames,
       error);
 }
 
-/* Makes a packet of the n frames of `mono` behind the first `offset`. */
+static gsize
+get_size (const GstMoshiFramer * self, guint n_samples)
+{
+  return n_samples * (is_float (self) ? sizeof (gfloat) : sizeof (gint16));
+}
+
 static GstFlowReturn
-make_packet (GstMoshiFramer * self, guint offset, guint n_frames,
+make_packet (GstMoshiFramer * self, gconstpointer samples, guint n_frames,
     GError ** error)
 {
-  gconstpointer samples = is_float (self) ?
-      (gconstpointer) (self->mono.f32 + offset) : self->mono.s16 + offset;
   g_autoptr (GBytes) packet = encode (self, samples, n_frames, error);
 
   if (packet == NULL)
@@ -136,46 +140,59 @@ make_packet (GstMoshiFramer * self, guint offset, guint n_frames,
 }
 
 static void
-mix_down (GstMoshiFramer * self, const guint8 * data, guint n_frames)
+mix_down (GstMoshiFramer * self, const guint8 * data, guint n_frames,
+    guint8 * mono)
 {
   guint i;
 
   if (is_float (self)) {
     const gfloat *in = (const gfloat *) data;
-    gfloat *out = self->mono.f32 + self->fill;
+    gfloat *out = (gfloat *) mono;
 
     for (i = 0; i < n_frames; i++)
       out[i] = (in[2 * i] + in[2 * i + 1]) / 2;
   } else {
     const gint16 *in = (const gint16 *) data;
-    gint16 *out = self->mono.s16 + self->fill;
+    gint16 *out = (gint16 *) mono;
 
     for (i = 0; i < n_frames; i++)
       out[i] = (in[2 * i] + in[2 * i + 1]) / 2;
   }
 }
 
-/* Puts n frames, in mono, behind those already there; NULL is silence. */
-static void
-append (GstMoshiFramer * self, const guint8 * data, guint n_frames)
-{
-  const gsize size = is_float (self) ? sizeof (gfloat) : sizeof (gint16);
-  guint8 *out = (guint8 *) (is_float (self) ? (gpointer) self->mono.f32 :
-      (gpointer) self->mono.s16) + self->fill * size;
-
-  if (data == NULL)
-    memset (out, 0, n_frames * size);
-  else if (GST_AUDIO_INFO_CHANNELS (&self->info) == 2)
-    mix_down (self, data, n_frames);
-  else
-    memcpy (out, data, n_frames * size);
-  self->fill += n_frames;
-}
-
 static guint
 get_frame (const GstMoshiFramer * self)
 {
   return self->frame_ticks / gst_moshi_framer_get_unit (self);
+}
+
+/* Puts n frames, in mono, behind those already there; NULL is silence. */
+static void
+append (GstMoshiFramer * self, const guint8 * data, guint n_frames)
+{
+  guint8 *out;
+
+  if (self->room < get_frame (self)) {
+    self->room = get_frame (self);
+    self->mono = g_realloc (self->mono, get_size (self, self->room));
+  }
+  out = self->mono + get_size (self, self->fill);
+  if (data == NULL)
+    memset (out, 0, get_size (self, n_frames));
+  else if (GST_AUDIO_INFO_CHANNELS (&self->info) == 2)
+    mix_down (self, data, n_frames, out);
+  else
+    memcpy (out, data, get_size (self, n_frames));
+  self->fill += n_frames;
+}
+
+/* A frame that comes as it is needed is not copied. */
+static gboolean
+is_frame (GstMoshiFramer * self, const guint8 * data, guint64 n_frames)
+{
+  return data && self->fill == 0 && n_frames >= get_frame (self)
+      && GST_AUDIO_INFO_CHANNELS (&self->info) == 1
+      && (guintptr) data % get_size (self, 1) == 0;
 }
 
 /**
@@ -200,14 +217,18 @@ gst_moshi_framer_feed (GstMoshiFramer * self, const guint8 * data,
   while (n_frames > 0 && ret == GST_FLOW_OK) {
     guint n = MIN (n_frames, frame - self->fill);
 
-    append (self, data, n);
+    if (is_frame (self, data, n_frames)) {
+      ret = make_packet (self, data, frame, error);
+    } else {
+      append (self, data, n);
+      if (self->fill == frame) {
+        self->fill = 0;
+        ret = make_packet (self, self->mono, frame, error);
+      }
+    }
     n_frames -= n;
     if (data)
       data += n * GST_AUDIO_INFO_BPF (&self->info);
-    if (self->fill == frame) {
-      self->fill = 0;
-      ret = make_packet (self, 0, frame, error);
-    }
   }
   return ret;
 }
@@ -242,7 +263,7 @@ gst_moshi_framer_flush (GstMoshiFramer * self, guint * padded, GError ** error)
     const guint n = sizes[i] / unit;
 
     while (left >= n && ret == GST_FLOW_OK) {
-      ret = make_packet (self, offset, n, error);
+      ret = make_packet (self, self->mono + get_size (self, offset), n, error);
       offset += n;
       left -= n;
     }

@@ -10,13 +10,6 @@
 G_BEGIN_DECLS
 
 /**
- * GST_MOSHI_FRAMER_MAX:
- *
- * Samples of the longest packet: 60 ms at 48 kHz.
- */
-#define GST_MOSHI_FRAMER_MAX 2880
-
-/**
  * GstMoshiFramerFunc:
  * @packet: (transfer none): made of the samples given
  * @ticks: its duration
@@ -41,11 +34,8 @@ typedef struct
   GstAudioInfo info;
   guint frame_ticks;
   guint fill;                   /* samples in `mono` */
-  union
-  {
-    gint16 s16[GST_MOSHI_FRAMER_MAX];
-    gfloat f32[GST_MOSHI_FRAMER_MAX];
-  } mono;
+  guint room;                   /* for so many */
+  guint8 *mono;                 /* gint16 or gfloat, once there is a part */
   MoshiOpusEncoder *encoder;
 
   /* Atomic */

@@ -69,7 +69,7 @@ add_mark (GstMoshiMeter * self, guint64 ticks, gint64 now)
 
   if (self->n_marks == GST_MOSHI_METER_MARKS)
     return;
-  self->mark_ticks[slot] = ticks;
+  self->mark_ticks[slot] = (guint32) ticks;
   self->mark_times[slot] = now;
   self->n_marks++;
 }
@@ -117,7 +117,8 @@ count_round_trip (GstMoshiMeter * self, guint64 us)
 void
 gst_moshi_meter_received (GstMoshiMeter * self, guint64 ticks, gint64 now)
 {
-  while (self->n_marks > 0 && self->mark_ticks[self->first] <= ticks) {
+  while (self->n_marks > 0
+      && (gint32) (self->mark_ticks[self->first] - (guint32) ticks) <= 0) {
     count_round_trip (self, MAX (0, now - self->mark_times[self->first]));
     self->first = (self->first + 1) % GST_MOSHI_METER_MARKS;
     self->n_marks--;

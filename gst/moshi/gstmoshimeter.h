@@ -27,8 +27,9 @@ G_BEGIN_DECLS
  */
 typedef struct
 {
-  /* Positions given to the server and when, one a model frame, as a ring */
-  guint64 mark_ticks[GST_MOSHI_METER_MARKS];
+  /* Positions given to the server (their lower halves, for they are a minute
+   * apart at most) and when, one a model frame, as a ring */
+  guint32 mark_ticks[GST_MOSHI_METER_MARKS];
   gint64 mark_times[GST_MOSHI_METER_MARKS];
   guint first;
   guint n_marks;

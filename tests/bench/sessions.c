@@ -20,9 +20,11 @@ static const struct
   const gchar *name;
   const SessionsKind *kind;
   gboolean opus;
+  gboolean bare;
 } kinds[] = {
   {"moshi", &sessions_elements, FALSE},
   {"moshi-opus", &sessions_elements, TRUE},
+  {"pipeline", &sessions_elements, FALSE, TRUE},
   {"floor", &sessions_floor, FALSE},
   {"stock", &sessions_stock, FALSE},
   {"codec", &sessions_codec, FALSE},
@@ -142,6 +144,7 @@ run_kind (const gchar * name, const gchar * port, const gchar * speech,
       setup.ca = g_build_filename (certs, "ca.pem", NULL);
     setup.system = certs && system_trust;
     setup.opus = kinds[i].opus;
+    setup.bare = kinds[i].bare;
     setup.speech = measure_load_speech (speech, &setup.n_frames);
     measure (kinds[i].kind, &setup);
     /* What is left is the kernel's to clear up. */

@@ -18,6 +18,7 @@ G_BEGIN_DECLS
  * @complexity: of the encoder
  * @bitrate: of the encoder, bit/s
  * @opus: whether Opus goes through as it is, where that can be
+ * @bare: whether there is to be no conversation, where that can be
  * @speech: 24 kHz mono
  * @n_frames: of 20 ms in it
  */
@@ -30,6 +31,7 @@ typedef struct
   gint complexity;
   gint bitrate;
   gboolean opus;
+  gboolean bare;
   const gint16 *speech;
   gsize n_frames;
 } SessionsSetup;

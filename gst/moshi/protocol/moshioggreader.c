@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "moshierror.h"
+#include "moshioggstream.h"
 #include "moshiopus.h"
 
 /* How bytes become packets
@@ -267,8 +268,7 @@ moshi_ogg_reader_new (void)
   MoshiOggReader *self = g_new0 (MoshiOggReader, 1);
 
   ogg_sync_init (&self->sync);
-  if (ogg_stream_init (&self->stream, 0) != 0)
-    g_error ("out of memory for an Ogg stream");
+  moshi_ogg_stream_init (&self->stream, 0);
   ogg_stream_reset (&self->stream);
   return self;
 }

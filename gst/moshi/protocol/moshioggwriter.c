@@ -8,6 +8,7 @@
 
 #include "moshierror.h"
 #include "moshioggreader.h"
+#include "moshioggstream.h"
 #include "moshiopus.h"
 
 #define VENDOR "gst-moshi " VERSION
@@ -101,8 +102,7 @@ moshi_ogg_writer_new (guint32 serial, guint channels, guint pre_skip,
   g_return_val_if_fail (pre_skip <= G_MAXUINT16, NULL);
 
   self = g_new0 (MoshiOggWriter, 1);
-  if (ogg_stream_init (&self->stream, (gint) serial) != 0)
-    g_error ("out of memory for an Ogg stream");
+  moshi_ogg_stream_init (&self->stream, (gint) serial);
 
   headers = g_byte_array_new ();
   write_head (self, channels, pre_skip, input_rate, headers);

@@ -48,9 +48,9 @@
 #define WATCH_EVERY 100
 #define WATCH_SLACK (8 * 1024 * 1024)
 
-/* Messages between two looks: two minutes and a half of speech with its words. A
- * server that answers what it is given as fast as it can sends a thousand. */
-#define MAX_BURST 6000
+/* Messages between two looks. A server that answers what it is given as fast as
+ * it can sends a thousand. */
+#define MAX_BURST 20000
 
 struct _MoshiLink
 {
@@ -266,7 +266,7 @@ shut_down (MoshiLink * self)
 {
   self->flooded = TRUE;
   if (self->socket != NULL)
-    moshi_guard_shut_down (self->socket);
+    g_socket_shutdown (self->socket, TRUE, TRUE, NULL);
 }
 
 #ifdef __linux__
@@ -288,7 +288,7 @@ on_ws_message (SoupWebsocketConnection * ws, gint type, GBytes * message,
   MoshiLink *self = user_data;
 
   self->fresh = TRUE;
-  if (++self->burst == MAX_BURST)
+  if (++self->burst > MAX_BURST)
     shut_down (self);
   if (self->flooded)
     return;
