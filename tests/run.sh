@@ -81,7 +81,7 @@ build () {
     step "$kind: build" ninja --quiet -k 0 -C "$dir"
 }
 
-# suite NAME N: runs the test programs of build-test-NAME, N at once
+# suite NAME: runs the test programs of build-test-NAME
 suite () {
   say "$1: test programs"
   # What plugins there are, found once for all programs; see wrapper.sh. An
@@ -102,7 +102,7 @@ suite () {
   # Most of them wait most of the time, for clocks and servers.
   # Its status is in the results, which the summary reads.
   meson test -C "build-test-$1" --no-rebuild --timeout-multiplier 3 \
-    --num-processes "$2" \
+    --num-processes "$(($(nproc) + 1))" \
     --wrapper "$top/tests/wrapper.sh" >"$logs/$1-suite.log" 2>&1 </dev/null ||
     true
   [ -f "$log" ] || cat "$logs/$1-suite.log"
@@ -137,7 +137,7 @@ for part in $parts; do
       ;;
     plain)
       if build plain; then
-        suite plain "$((2 * $(nproc)))"
+        suite plain
         tap "plain: the promises" tests/generic/promises.py \
           "$top/build-test-plain"
         tap "plain: the README's pipelines, the demo" tests/generic/readme.py \
@@ -148,7 +148,7 @@ for part in $parts; do
       ;;
     asan)
       if build asan -Db_sanitize=address,undefined; then
-        suite asan "$(($(nproc) + 1))"
+        suite asan
       fi
       ;;
     clang)
