@@ -34,7 +34,6 @@ struct _GstMoshiTextPad
   GstClockTime text;            /* PTS up to which all text and gaps are out */
   gboolean flushing;
   gboolean active;
-  guint64 dropped;
 };
 
 static void
@@ -274,7 +273,7 @@ MOSHI_REQUIRES (self->lock)
     link = next;
   }
   self->n_buffers--;
-  self->dropped++;
+  GST_WARNING_OBJECT (self->pad, "blocked: the oldest text is dropped");
 }
 
 /**
@@ -393,21 +392,4 @@ gst_moshi_text_pad_flush_stop (GstMoshiTextPad * self)
   g_mutex_unlock (&self->lock);
   if (active)
     gst_pad_start_task (self->pad, push_text, self, NULL);
-}
-
-/**
- * gst_moshi_text_pad_get_dropped:
- * @self: a branch
- *
- * Returns: buffers that a blocked branch has lost
- */
-guint64
-gst_moshi_text_pad_get_dropped (GstMoshiTextPad * self)
-{
-  guint64 dropped;
-
-  g_mutex_lock (&self->lock);
-  dropped = self->dropped;
-  g_mutex_unlock (&self->lock);
-  return dropped;
 }

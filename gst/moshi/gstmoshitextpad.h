@@ -30,6 +30,5 @@ void gst_moshi_text_pad_advance (GstMoshiTextPad * self, GstClockTime pts);
 void gst_moshi_text_pad_drop (GstMoshiTextPad * self, GstClockTime pts);
 void gst_moshi_text_pad_flush_start (GstMoshiTextPad * self);
 void gst_moshi_text_pad_flush_stop (GstMoshiTextPad * self);
-guint64 gst_moshi_text_pad_get_dropped (GstMoshiTextPad * self);
 
 G_END_DECLS
