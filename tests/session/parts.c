@@ -207,6 +207,78 @@ test_network_order (void)
   wait_until_threads_are_gone ();
 }
 
+typedef struct
+{
+  MoshiNetwork *network;
+  gint n;                       /* atomic: pulses felt */
+  gint last;                    /* at this one it leaves; 0: never */
+} Heart;
+
+#define N_HEARTS 50
+
+static void
+on_beat (gpointer data)
+{
+  Heart *self = data;
+
+  g_assert_true (moshi_network_is_current (self->network));
+  if (g_atomic_int_add (&self->n, 1) + 1 == self->last)
+    moshi_network_remove_pulse (self->network, self);
+}
+
+static gboolean
+add_hearts (gpointer data)
+{
+  Heart *hearts = data;
+  guint i;
+
+  for (i = 0; i < N_HEARTS; i++)
+    moshi_network_add_pulse (hearts[i].network, on_beat, &hearts[i]);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+remove_hearts (gpointer data)
+{
+  Heart *hearts = data;
+  MoshiNetwork *network = hearts[0].network;
+  guint i;
+
+  for (i = 0; i < N_HEARTS; i++)
+    moshi_network_remove_pulse (network, &hearts[i]);
+  moshi_network_unref (network);
+  return G_SOURCE_REMOVE;
+}
+
+/* All feel it, who leaves meanwhile no more, and those who stay as before. */
+static void
+test_network_pulse (void)
+{
+  const gint64 until = g_get_monotonic_time () + 60 * G_TIME_SPAN_SECOND;
+  MoshiNetwork *network = moshi_network_get ();
+  Heart hearts[N_HEARTS];
+  guint i;
+
+  for (i = 0; i < N_HEARTS; i++) {
+    hearts[i].network = network;
+    hearts[i].n = 0;
+    hearts[i].last = i % 5;
+  }
+  moshi_network_invoke (network, add_hearts, hearts, NULL);
+  for (i = 0; i < N_HEARTS; i++) {
+    while (g_atomic_int_get (&hearts[i].n) <
+        (hearts[i].last ? hearts[i].last : 10)) {
+      g_assert_cmpint (g_get_monotonic_time (), <, until);
+      g_usleep (1000);
+    }
+  }
+  moshi_network_invoke (network, remove_hearts, hearts, NULL);
+  wait_until_threads_are_gone ();
+  for (i = 0; i < N_HEARTS; i++)
+    if (i % 5)
+      g_assert_cmpint (hearts[i].n, ==, hearts[i].last);
+}
+
 /* Words of others */
 
 static const struct
@@ -283,6 +355,7 @@ main (int argc, char **argv)
   g_test_add_func ("/network/shared", test_network_shared);
   g_test_add_func ("/network/races", test_network_races);
   g_test_add_func ("/network/order", test_network_order);
+  g_test_add_func ("/network/pulse", test_network_pulse);
   g_test_add_func ("/fault/quote", test_quote);
   g_test_add_func ("/fault/close-codes", test_close_codes);
   g_test_add_func ("/fault/http-statuses", test_http_statuses);

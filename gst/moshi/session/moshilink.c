@@ -42,10 +42,9 @@
 /* Bytes of an HTTP answer's body that are kept for the error. */
 #define MAX_BODY 1024
 
-/* How often a connection is looked at for messages that do not end, in ms; and
- * what may have come since the last message beyond the longest, in bytes: the
- * kernel counts what waits in its own buffers, too. */
-#define WATCH_EVERY 100
+/* A connection is looked at now and then for messages that do not end: what may
+ * have come since the last message beyond the longest, in bytes. The kernel counts
+ * what waits in its own buffers, too. */
 #define WATCH_SLACK (8 * 1024 * 1024)
 
 /* Messages between two looks. A server that answers what it is given as fast as
@@ -77,7 +76,7 @@ struct _MoshiLink
   GError *error;                /* what libsoup said last */
   GSource *output_source;
   GSource *linger_source;
-  GSource *watch_source;        /* while there is a connection */
+  gboolean watched;             /* while there is a connection */
   guint burst;                  /* messages since it last looked */
   gboolean fresh;               /* one has come since then */
   guint64 bytes_then;           /* that had come when it saw the last one */
@@ -379,7 +378,7 @@ is_endless (MoshiLink * self)
       && bytes > self->bytes_then + self->max_message + WATCH_SLACK;
 }
 
-static gboolean
+static void
 on_watch (gpointer user_data)
 {
   MoshiLink *self = user_data;
@@ -394,7 +393,6 @@ on_watch (gpointer user_data)
         self->max_message);
     shut_down (self);
   }
-  return G_SOURCE_CONTINUE;
 }
 
 /* Until the connection is gone, with or without an owner */
@@ -403,18 +401,17 @@ start_watch (MoshiLink * self)
 {
   if (self->socket != NULL)
     moshi_guard_add (self->socket);
-  self->watch_source = g_timeout_source_new (WATCH_EVERY);
-  g_source_set_callback (self->watch_source, on_watch, self, NULL);
-  g_source_attach (self->watch_source,
-      moshi_network_get_context (self->network));
+  self->watched = TRUE;
+  moshi_network_add_pulse (self->network, on_watch, self);
 }
 
 static void
 stop_watch (MoshiLink * self)
 {
-  if (self->watch_source == NULL)
+  if (!self->watched)
     return;
-  drop_source (&self->watch_source);
+  self->watched = FALSE;
+  moshi_network_remove_pulse (self->network, self);
   if (self->socket != NULL)
     moshi_guard_remove (self->socket);
 }

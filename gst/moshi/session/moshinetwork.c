@@ -21,6 +21,10 @@
  * for each piece would be attached with the context locked and the thread woken
  * meanwhile, which then runs into that lock: a system call more on both sides,
  * and two switches, with each packet that goes up.
+ *
+ * What each connection wants done now and then is done for all of them at once:
+ * every wake-up polls all sockets and asks all sources, so that a timer for each
+ * would cost the square of their number.
  */
 
 /* Guards the_network and all reference counts. Nothing is called under it. */
@@ -36,7 +40,15 @@ struct _MoshiNetwork
   GMutex lock;                  /* guards the queue; a leaf */
   GQueue work;                  /* of Work */
   gint n_work;                  /* atomic: of them */
+  GArray *pulses;               /* of Pulse; network thread */
+  GSource *pulse_source;        /* while there are any; network thread */
 };
+
+typedef struct
+{
+  MoshiPulseFunc func;
+  gpointer data;
+} Pulse;
 
 typedef struct
 {
@@ -94,6 +106,7 @@ free_network (MoshiNetwork * self)
 {
   g_source_destroy (self->source);
   g_source_unref (self->source);
+  g_array_unref (self->pulses);
   g_main_loop_unref (self->loop);
   g_main_context_unref (self->context);
   g_mutex_clear (&self->lock);
@@ -132,6 +145,7 @@ start (void)
 
   g_mutex_init (&self->lock);
   g_queue_init (&self->work);
+  self->pulses = g_array_new (FALSE, FALSE, sizeof (Pulse));
   self->context = g_main_context_new ();
   self->loop = g_main_loop_new (self->context, FALSE);
   self->source = g_source_new (&funcs, sizeof (WorkSource));
@@ -256,4 +270,67 @@ moshi_network_invoke (MoshiNetwork * self, GSourceFunc func, gpointer data,
   if (first)
     g_main_context_wakeup (context);
   g_main_context_unref (context);
+}
+
+/* One that goes meanwhile leaves its place to the last, which may then miss its
+ * turn: it has the next. */
+static gboolean
+on_pulse (gpointer data)
+{
+  MoshiNetwork *self = data;
+  guint i;
+
+  for (i = 0; i < self->pulses->len; i++) {
+    Pulse *pulse = &g_array_index (self->pulses, Pulse, i);
+
+    pulse->func (pulse->data);
+  }
+  return G_SOURCE_CONTINUE;
+}
+
+/**
+ * moshi_network_add_pulse:
+ * @self: the network thread, on which this is called
+ * @func: called every %MOSHI_NETWORK_PULSE ms
+ * @data: for @func; its own alone
+ *
+ * Has something done now and then, by one timer for all who want that. @func may
+ * remove any pulse, its own too.
+ */
+void
+moshi_network_add_pulse (MoshiNetwork * self, MoshiPulseFunc func,
+    gpointer data)
+{
+  Pulse pulse = { func, data };
+
+  g_array_append_val (self->pulses, pulse);
+  if (self->pulse_source != NULL)
+    return;
+  self->pulse_source = g_timeout_source_new (MOSHI_NETWORK_PULSE);
+  g_source_set_callback (self->pulse_source, on_pulse, self, NULL);
+  g_source_attach (self->pulse_source, self->context);
+}
+
+/**
+ * moshi_network_remove_pulse:
+ * @self: the network thread, on which this is called
+ * @data: as it was added; ignored if it was not
+ *
+ * Ends that. The timer goes with the last.
+ */
+void
+moshi_network_remove_pulse (MoshiNetwork * self, gpointer data)
+{
+  guint i;
+
+  for (i = 0; i < self->pulses->len; i++) {
+    if (g_array_index (self->pulses, Pulse, i).data == data) {
+      g_array_remove_index_fast (self->pulses, i);
+      break;
+    }
+  }
+  if (self->pulses->len > 0 || self->pulse_source == NULL)
+    return;
+  g_source_destroy (self->pulse_source);
+  g_clear_pointer (&self->pulse_source, g_source_unref);
 }

@@ -13,6 +13,19 @@ G_BEGIN_DECLS
  */
 typedef struct _MoshiNetwork MoshiNetwork;
 
+/**
+ * MOSHI_NETWORK_PULSE:
+ *
+ * From one pulse to the next, in ms.
+ */
+#define MOSHI_NETWORK_PULSE 100
+
+/**
+ * MoshiPulseFunc:
+ * @data: what was given with it
+ */
+typedef void (*MoshiPulseFunc) (gpointer data);
+
 MoshiNetwork *moshi_network_get (void);
 MoshiNetwork *moshi_network_ref (MoshiNetwork * self);
 void moshi_network_unref (MoshiNetwork * self);
@@ -20,5 +33,8 @@ GMainContext *moshi_network_get_context (MoshiNetwork * self);
 gboolean moshi_network_is_current (MoshiNetwork * self);
 void moshi_network_invoke (MoshiNetwork * self, GSourceFunc func,
     gpointer data, GDestroyNotify notify);
+void moshi_network_add_pulse (MoshiNetwork * self, MoshiPulseFunc func,
+    gpointer data);
+void moshi_network_remove_pulse (MoshiNetwork * self, gpointer data);
 
 G_END_DECLS
