@@ -114,6 +114,30 @@ write_packets (const gchar * folder, const GByteArray * audio)
   }
 }
 
+/* Packets of 40 ms, late by a bit or more, of speech and of silence, as playout.c
+ * reads them: by clocks that are the same, and that are not. */
+static void
+write_arrivals (const gchar * folder)
+{
+  static const guint8 periods[] = { 60, 59, 61 };
+  guint i, k;
+
+  for (i = 0; i < G_N_ELEMENTS (periods) * 3; i++) {
+    g_autoptr (GByteArray) seed = g_byte_array_new ();
+    const guint8 head[] = { (i < 6 ? 0xf0 : 0) + i % 3, 60, 20 };
+
+    g_byte_array_append (seed, head, sizeof (head));
+    for (k = 0; k < (i < 6 ? 200 : 50); k++) {
+      guint8 late = k % 7 == 3 ? 20 : k % 50 == 10 ? 120 : 0;
+      guint8 what[] = { 0x80 | (k % 60 < 45 ? 8 : 0) | 4, periods[i / 3] };
+
+      what[1] += late;
+      g_byte_array_append (seed, what, sizeof (what));
+    }
+    write_seed (folder, "playout", seed->data, seed->len);
+  }
+}
+
 /* What no server sends: addresses, images, and the events of a life. */
 static void
 write_own (const gchar * folder)
@@ -160,6 +184,7 @@ main (int argc, char **argv)
     write_ogg (argv[1], audio);
     write_packets (argv[1], audio);
   }
+  write_arrivals (argv[1]);
   write_own (argv[1]);
   return 0;
 }

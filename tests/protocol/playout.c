@@ -396,7 +396,7 @@ test_backlog (void)
 
 /* What is beyond the cap goes from one pause to another. */
 static void
-test_cap (void)
+test_cap (gconstpointer whole)
 {
   Owner owner;
   gint64 at;
@@ -404,6 +404,7 @@ test_cap (void)
 
   owner_init (&owner, MS (60), 0, 0);
   owner.described = TRUE;
+  owner.whole = whole != NULL;
   run (&owner, 0);
   at = talk (&owner, MS (500), 20) + MS (6000);
   run_until (&owner, at);
@@ -416,6 +417,29 @@ test_cap (void)
   g_assert_cmpuint (owner.counters.dropped, >=, MS (3900));
   g_assert_cmpuint (owner.counters.dropped, <=, MS (4100 + 9 * 80));
   g_assert_cmpuint (moshi_playout_get_queued (owner.playout), <=, MS (2100));
+  owner_clear (&owner);
+}
+
+/* So it does when it comes while a word is heard, which is played to its end. */
+static void
+test_cap_in_word (gconstpointer whole)
+{
+  Owner owner;
+  gint64 at;
+  guint i;
+
+  owner_init (&owner, MS (60), 0, 0);
+  owner.described = TRUE;
+  owner.whole = whole != NULL;
+  run (&owner, 0);
+  at = talk (&owner, MS (500), 20);
+  for (i = 0; i < 75; i++) {
+    owner.loud = i % 10 < 7;
+    arrive (&owner, MS (80), at);
+  }
+  run_until (&owner, at + MS (1000));
+  g_assert_cmpuint (owner.counters.dropped, >=, MS (2900));
+  g_assert_cmpuint (moshi_playout_get_queued (owner.playout), <=, MS (2480));
   owner_clear (&owner);
 }
 
@@ -594,7 +618,12 @@ main (int argc, char **argv)
   g_test_add_func ("/playout/no-margin", test_no_margin);
   g_test_add_func ("/playout/margin-changes", test_margin_changes);
   g_test_add_func ("/playout/backlog", test_backlog);
-  g_test_add_func ("/playout/cap", test_cap);
+  g_test_add_data_func ("/playout/cap/audio", NULL, test_cap);
+  g_test_add_data_func ("/playout/cap/packets", GINT_TO_POINTER (TRUE),
+      test_cap);
+  g_test_add_data_func ("/playout/cap/word/audio", NULL, test_cap_in_word);
+  g_test_add_data_func ("/playout/cap/word/packets", GINT_TO_POINTER (TRUE),
+      test_cap_in_word);
   g_test_add_func ("/playout/burst", test_burst);
   g_test_add_func ("/playout/sizes", test_sizes);
   g_test_add_func ("/playout/packet-backlog", test_packet_backlog);

@@ -147,6 +147,7 @@ struct _MoshiPlayout
 
   gboolean speaking;            /* what was played last was loud */
   gint64 hole;                  /* made since, for want of audio */
+  gint64 cut;                   /* to be dropped yet, of a cut of whole packets */
   gint64 eager;                 /* until then audio is expected */
 };
 
@@ -300,6 +301,7 @@ moshi_playout_forget (MoshiPlayout * self)
 {
   self->head += (gint64) self->queued;
   self->queued = self->described = 0;
+  self->cut = 0;
   g_array_set_size (self->runs, 0);
   self->speaking = FALSE;
 }
@@ -409,6 +411,8 @@ find_cut (MoshiPlayout * self, const View * view)
 {
   gint64 least = view->excess - MAX_BACKLOG, end;
 
+  if (self->cut > 0)
+    return self->cut;
   if (least <= 0)
     return 0;
   if (view->run.loud && self->speaking && find_silence (self, 0) > 0
@@ -558,6 +562,7 @@ moshi_playout_decide (MoshiPlayout * self, guint packet, gint64 now,
   } else if (self->queued == 0) {
     bridge (self, now, &view, decision);
   } else if ((cut = find_cut (self, &view)) > 0) {
+    self->cut = cut;
     set_step (decision, MOSHI_PLAYOUT_DROP, packet > 0 ? packet : cut);
   } else if (packet > 0) {
     decide_packet (self, packet, &view, decision);
@@ -642,6 +647,8 @@ moshi_playout_done (MoshiPlayout * self, MoshiPlayoutStep step, guint taken,
   if (taken > 0)
     take (self, taken);
   self->position += made;
+  if (step == MOSHI_PLAYOUT_DROP)
+    self->cut = MAX (self->cut - (gint64) taken, 0);
   if (step == MOSHI_PLAYOUT_PLAY)
     self->hole = 0;
   else if (step == MOSHI_PLAYOUT_TRIM || step == MOSHI_PLAYOUT_DROP)
