@@ -220,15 +220,15 @@ gst_moshi_meter_read (const GstMoshiMeter * self,
 }
 
 /**
- * gst_moshi_is_loud:
+ * gst_moshi_get_power:
  * @samples: of type gint16, or gfloat with @is_float
  * @n_samples: how many
  * @is_float: which
  *
- * Returns: whether there is speech in them, by their root mean square
+ * Returns: their mean square, full scale being 1; 0 without any
  */
-gboolean
-gst_moshi_is_loud (gconstpointer samples, gsize n_samples, gboolean is_float)
+gdouble
+gst_moshi_get_power (gconstpointer samples, gsize n_samples, gboolean is_float)
 {
   const gint16 *s16 = samples;
   const gfloat *f32 = samples;
@@ -245,5 +245,19 @@ gst_moshi_is_loud (gconstpointer samples, gsize n_samples, gboolean is_float)
       squares += (gint32) s16[i] * s16[i];
     sum = squares / (32768.0 * 32768.0);
   }
-  return sum > LOUD * LOUD * n_samples;
+  return sum / MAX (n_samples, 1);
+}
+
+/**
+ * gst_moshi_is_loud:
+ * @samples: of type gint16, or gfloat with @is_float
+ * @n_samples: how many
+ * @is_float: which
+ *
+ * Returns: whether there is speech in them, by their root mean square
+ */
+gboolean
+gst_moshi_is_loud (gconstpointer samples, gsize n_samples, gboolean is_float)
+{
+  return gst_moshi_get_power (samples, n_samples, is_float) > LOUD * LOUD;
 }

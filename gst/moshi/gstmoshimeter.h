@@ -80,6 +80,8 @@ void gst_moshi_meter_said (GstMoshiMeter * self, gboolean loud,
 void gst_moshi_meter_read (const GstMoshiMeter * self,
     GstMoshiMeterReading * reading);
 
+gdouble gst_moshi_get_power (gconstpointer samples, gsize n_samples,
+    gboolean is_float);
 gboolean gst_moshi_is_loud (gconstpointer samples, gsize n_samples,
     gboolean is_float);
 

@@ -15,6 +15,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "gstmoshimeter.h"
 #include "protocol/moshiplayout.h"
 
 #define MS(ms) ((ms) * 48)
@@ -194,12 +195,10 @@ gst_moshi_voice_judge (GstMoshiVoice * self, guint64 from, guint ticks)
 {
   const guint8 *data = self->samples->data + self->start
       + to_bytes (self, from);
-  gsize n = to_bytes (self, ticks) / (is_float (self) ? 4 : 2), i;
-  gdouble sum = 0;
+  gsize n = to_bytes (self, ticks) / (is_float (self) ? 4 : 2);
 
-  for (i = 0; i < n; i++)
-    sum += get_sample (self, data, i) * get_sample (self, data, i);
-  return judge_power (self, sum / (gdouble) MAX (n, 1), ticks);
+  return judge_power (self, gst_moshi_get_power (data, n, is_float (self)),
+      ticks);
 }
 
 /**
@@ -219,7 +218,7 @@ gst_moshi_voice_listen (GstMoshiVoice * self, GBytes * packet, guint ticks)
   gboolean loud = FALSE;
   const guint8 *data;
   gsize size;
-  gint n, at, i;
+  gint n, at;
 
   if (packet == NULL)
     return judge_power (self, 0, ticks);
@@ -229,13 +228,10 @@ gst_moshi_voice_listen (GstMoshiVoice * self, GBytes * packet, guint ticks)
   n = moshi_opus_decoder_decode_s16 (self->ear, data, size, samples,
       G_N_ELEMENTS (samples), NULL);
   for (at = 0; at < n; at += EAR_PART) {
-    gint end = MIN (at + EAR_PART, n);
-    gdouble sum = 0;
+    gint part = MIN (EAR_PART, n - at);
 
-    for (i = at; i < end; i++)
-      sum += samples[i] * samples[i] / (32768.0 * 32768.0);
-    loud |= judge_power (self, sum / (end - at),
-        (guint) (end - at) * (48000 / EAR_RATE));
+    loud |= judge_power (self, gst_moshi_get_power (samples + at, (gsize) part,
+            FALSE), (guint) part * (48000 / EAR_RATE));
   }
   /* What cannot be decoded may be anything. */
   return loud || n < 0;

@@ -383,10 +383,14 @@ write_queue (MoshiSession * self)
   MoshiLink *link = self->link;
   guint i;
 
-  for (i = 0; i < MAX_BURST && self->link == link
-      && moshi_link_can_write (link); i++)
+  for (i = 0; i < MAX_BURST && self->link == link; i++) {
+    /* Whether it can be written is the kernel's to say: a system call. */
+    if (!moshi_send_queue_is_empty (self->queue)
+        && !moshi_link_can_write (link))
+      break;
     if (!send_next (self))
       return;
+  }
   if (self->link == link)
     moshi_link_want_write (link);
 }
