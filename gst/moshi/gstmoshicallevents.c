@@ -85,22 +85,31 @@ gst_moshi_call_set_state (GstMoshiCall * self, MoshiLifeState state,
           "uri", G_TYPE_STRING, self->uri, NULL));
 }
 
-/* In batch an answer that got lost cannot be made up for: how far it came */
+static gdouble
+to_seconds (guint64 ticks)
+{
+  return gst_moshi_ticks_to_time (ticks) / (gdouble) GST_SECOND;
+}
+
+/* In batch an answer that got lost cannot be made up for: how far it came. The
+ * output begins with the model's delay, which answers nothing. */
 static GError *
 explain_loss (GstMoshiCall * self, const GError * error)
 {
   GstMoshiTalk *talk = self->talk;
-  GstClockTime sent, pushed;
+  guint64 sent, pushed, delay;
 
   g_mutex_lock (&talk->lock);
-  sent = gst_moshi_ticks_to_time (talk->sent);
-  pushed = gst_moshi_ticks_to_time (talk->pushed);
+  sent = talk->sent;
+  pushed = talk->pushed;
+  delay = talk->schedule ? talk->schedule->model_delay : 0;
   g_mutex_unlock (&talk->lock);
 
   return g_error_new (error->domain, error->code,
-      "%s The answer to the first %.2f s of the input is out, %.2f s were sent.",
-      error->message, pushed / (gdouble) GST_SECOND,
-      sent / (gdouble) GST_SECOND);
+      "%s Of the input %.2f s were sent; the answer to the first %.2f s of it "
+      "is out, at the end of %.2f s of output.", error->message,
+      to_seconds (sent), to_seconds (pushed - MIN (pushed, delay)),
+      to_seconds (pushed));
 }
 
 /* These drop a caller they cannot serve, without saying why. */

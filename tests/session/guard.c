@@ -87,11 +87,11 @@ test_culprit (void)
   open_pair (&pair);
   open_pair (&healthy);
   while (!is_shut (&pair) && !is_shut (&healthy)) {
-    say (&pair, 512);
-    hear (&pair, 512);
-    if (waiting < 256 * 1024) {
-      say (&healthy, 1024);
-      waiting += 1024;
+    say (&pair, 8192);
+    hear (&pair, 8192);
+    if (waiting < 1024 * 1024) {
+      say (&healthy, 16384);
+      waiting += 16384;
     }
     g_usleep (10000);
   }

@@ -22,7 +22,7 @@
  * What has been read is what counts, not what has come: a thread that waits for
  * something else, an application's answer about a certificate say, reads
  * nothing, while the answers of healthy servers pile up. And what such a server
- * may have to say at once after a stall is below %MUCH, or is read in no time.
+ * may have to say at once after a stall is less than %MUCH.
  *
  * The thread lives while there are connections, and holds nothing but the list.
  */
@@ -32,9 +32,9 @@
 #define LOOK_EVERY (250 * G_TIME_SPAN_MILLISECOND)
 #define PATIENCE 4
 
-/* What a flood is in that time at least, in bytes: many times the speech that
- * fits into it */
-#define MUCH (64 * 1024)
+/* What a flood is at least, in bytes: half a minute of speech at 64 kbit/s, which
+ * a slow machine may need its time for */
+#define MUCH (256 * 1024)
 
 typedef struct
 {
@@ -71,6 +71,29 @@ moshi_guard_count_received (GSocket * socket)
       return info.tcpi_bytes_received;
 #endif
   return 0;
+}
+
+/**
+ * moshi_guard_shut_down:
+ * @socket: of a connection
+ *
+ * There is nothing to read on it from now on: what comes is refused, and what
+ * has come, which may be megabytes of the smallest messages, is thrown away. Not
+ * g_socket_shutdown(), which writes to fields that are the network thread's: any
+ * thread may call this.
+ */
+void
+moshi_guard_shut_down (GSocket * socket)
+{
+#ifdef __linux__
+  const gint fd = g_socket_get_fd (socket);
+  gchar thrown_away[16384];
+
+  shutdown (fd, SHUT_RDWR);
+  while (recv (fd, thrown_away, sizeof thrown_away, MSG_DONTWAIT) > 0);
+#else
+  g_socket_shutdown (socket, TRUE, TRUE, NULL);
+#endif
 }
 
 /* What of that the network thread has taken from the kernel */
@@ -118,10 +141,7 @@ MOSHI_REQUIRES (the_lock)
   if (busiest == NULL)
     return FALSE;
   busiest->shut = TRUE;
-#ifdef __linux__
-  /* Not g_socket_shutdown(): it writes to fields that are the other thread's. */
-  shutdown (g_socket_get_fd (busiest->socket), SHUT_RDWR);
-#endif
+  moshi_guard_shut_down (busiest->socket);
   return TRUE;
 }
 

@@ -47,9 +47,9 @@
  * what waits in its own buffers, too. */
 #define WATCH_SLACK (8 * 1024 * 1024)
 
-/* Messages between two looks. A server that answers what it is given as fast as
- * it can sends a thousand. */
-#define MAX_BURST 20000
+/* Messages between two looks: two minutes and a half of speech with its words. A
+ * server that answers what it is given as fast as it can sends a thousand. */
+#define MAX_BURST 6000
 
 struct _MoshiLink
 {
@@ -265,7 +265,7 @@ shut_down (MoshiLink * self)
 {
   self->flooded = TRUE;
   if (self->socket != NULL)
-    g_socket_shutdown (self->socket, TRUE, TRUE, NULL);
+    moshi_guard_shut_down (self->socket);
 }
 
 #ifdef __linux__
@@ -287,7 +287,7 @@ on_ws_message (SoupWebsocketConnection * ws, gint type, GBytes * message,
   MoshiLink *self = user_data;
 
   self->fresh = TRUE;
-  if (++self->burst > MAX_BURST)
+  if (++self->burst == MAX_BURST)
     shut_down (self);
   if (self->flooded)
     return;
