@@ -326,6 +326,22 @@ learn_limit (GstMoshiCall * self, const GError * error)
     moshi_renewal_learn (&self->renewal, progress.answered);
 }
 
+/* What an outage has cost so far goes with each warning of it. */
+static GstStructure *
+count_loss (GstMoshiCall * self)
+{
+  GstMoshiTalk *talk = self->talk;
+  guint64 unanswered, unsent;
+
+  g_mutex_lock (&talk->lock);
+  unanswered = talk->sent - MIN (talk->sent, talk->received);
+  unsent = talk->unsent;
+  g_mutex_unlock (&talk->lock);
+  return gst_structure_new ("details",
+      "unanswered", G_TYPE_UINT64, gst_moshi_ticks_to_time (unanswered),
+      "input-unsent", G_TYPE_UINT64, gst_moshi_ticks_to_time (unsent), NULL);
+}
+
 static void
 on_retry (GstMoshiCall * self, const MoshiSessionEvent * event)
 {
@@ -337,7 +353,7 @@ on_retry (GstMoshiCall * self, const MoshiSessionEvent * event)
     return;
   }
 
-  gst_moshi_warning_post (self->element, event->error, NULL);
+  gst_moshi_warning_post (self->element, event->error, count_loss (self));
   if (gst_moshi_call_stand_in (self))
     return;
   text = g_strdup_printf ("Trying again in %.1f s", event->delay / 1000.0);
@@ -350,7 +366,7 @@ on_failed (GstMoshiCall * self, const MoshiSessionEvent * event)
 {
   if (self->next && self->next->state == MOSHI_LIFE_READY
       && event->error->code == MOSHI_ERROR_LOST) {
-    gst_moshi_warning_post (self->element, event->error, NULL);
+    gst_moshi_warning_post (self->element, event->error, count_loss (self));
     gst_moshi_call_stand_in (self);
   } else {
     fail (self, event->error, event->http_status, event->close_code);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../protocol/oggpages.h"
 #include "../session/peer.h"
 
 #define CAPS "audio/x-raw,format=S16LE,layout=interleaved,rate=24000,channels=1"
@@ -121,6 +122,74 @@ flood_pages (Peer * peer, gpointer user_data)
     peer_repeat_frame (peer, PEER_BINARY, page, 28);
 }
 
+/* The same in order, a million of them, 2,000 to a message */
+static void
+flood_tiny_pages (Peer * peer, gpointer user_data)
+{
+  Pages pages;
+  guint i, n;
+
+  if (!peer_greet (peer))
+    return;
+  pages_init (&pages, SERIAL);
+  put_headers (&pages);
+  for (i = 0; i < 500 && peer_is_there (peer); i++) {
+    for (n = 0; n < 2000; n++)
+      put_page (&pages, 0, NULL, 0, NULL, 0);
+    peer_send (peer, 1, pages.bytes->data, pages.bytes->len);
+    g_byte_array_set_size (pages.bytes, 0);
+  }
+  pages_clear (&pages);
+  peer_read_until_gone (peer);
+}
+
+/* A packet that goes on from page to page, each as long as a page can be */
+static void
+flood_laces (Peer * peer, gpointer user_data)
+{
+  static const guint8 body[255 * 255];
+  guint8 segments[255];
+  Pages pages;
+
+  if (!peer_greet (peer))
+    return;
+  memset (segments, 255, sizeof segments);
+  pages_init (&pages, SERIAL);
+  put_headers (&pages);
+  put_page (&pages, 0, segments, sizeof segments, body, sizeof body);
+  while (peer_is_there (peer)) {
+    peer_send (peer, 1, pages.bytes->data, pages.bytes->len);
+    g_byte_array_set_size (pages.bytes, 0);
+    put_page (&pages, CONTINUED, segments, sizeof segments, body, sizeof body);
+  }
+  pages_clear (&pages);
+}
+
+/* The same in crumbs: pages that continue a packet with nothing, or a byte */
+static void
+flood_continued (Peer * peer, gpointer user_data)
+{
+  static const guint8 body[255];
+  static const guint8 segment[1] = { 255 };
+  Pages pages;
+  guint i;
+
+  if (!peer_greet (peer))
+    return;
+  pages_init (&pages, SERIAL);
+  put_headers (&pages);
+  put_page (&pages, 0, segment, 1, body, sizeof body);
+  while (peer_is_there (peer)) {
+    for (i = 0; i < 100; i++) {
+      put_page (&pages, CONTINUED, NULL, 0, NULL, 0);
+      put_page (&pages, CONTINUED, segment, 1, body, sizeof body);
+    }
+    peer_send (peer, 1, pages.bytes->data, pages.bytes->len);
+    g_byte_array_set_size (pages.bytes, 0);
+  }
+  pages_clear (&pages);
+}
+
 static void
 flood_noise (Peer * peer, gpointer user_data)
 {
@@ -132,6 +201,31 @@ flood_noise (Peer * peer, gpointer user_data)
   data[0] = 1;
   if (peer_greet (peer))
     peer_repeat_frame (peer, PEER_BINARY, data, 60000);
+}
+
+/* Words for ever, at no great pace, and never a sound */
+static void
+say_words (Peer * peer, gpointer user_data)
+{
+  if (!peer_greet (peer))
+    return;
+  while (peer_is_there (peer)) {
+    peer_send (peer, 2, " word", 5);
+    g_usleep (20000);
+  }
+}
+
+/* A message of 60,000 bytes, a byte at a time */
+static void
+drip_message (Peer * peer, gpointer user_data)
+{
+  static const guint8 head[] =
+      { PEER_BINARY, 126, 60000 >> 8, 60000 & 0xff, 1 };
+
+  if (!peer_greet (peer) || !peer_write (peer, head, sizeof head))
+    return;
+  while (peer_write (peer, "O", 1))
+    g_usleep (1000);
 }
 
 /* Headers a byte at a time, and without an end */
@@ -227,6 +321,8 @@ static const Row rows[] = {
   {"pings-unheard", flood_pings, END (READ, "faster than"), TRUE},
   /* As soon as the thread gets round, or because it does not */
   {"fragments", flood_fragments, END (READ, "it sent "), TRUE},
+  {"words", say_words, END (READ, "silent for 500 ms")},
+  {"drip-message", drip_message, END (READ, "silent for 500 ms")},
   {"drip-headers", drip_headers, END (OPEN_READ_WRITE, "within 1000 ms")},
   {"headers", flood_headers, END (OPEN_READ_WRITE, "")},
   {"body", flood_body, END (OPEN_READ_WRITE, "within 1000 ms")},
@@ -239,6 +335,9 @@ static const Row rows[] = {
 static const Row oggs[] = {
   {"empty-pages", flood_pages, 0, "no Opus"},
   {"noise", flood_noise, 0, "no Opus"},
+  {"tiny-pages", flood_tiny_pages, 0, "no Opus"},
+  {"laces", flood_laces, 0, "no Opus"},
+  {"continued", flood_continued, 0, "no Opus"},
 };
 
 static Bench *
@@ -309,90 +408,65 @@ test_ogg (gconstpointer data)
 
 /* --- speech without end ---------------------------------------------------- */
 
-static void
-put_u32 (guint8 * at, guint32 value)
+/* Pages in messages of their own, as fast as a client can read, and no faster:
+ * that is another test. */
+static gboolean
+send_page (Peer * peer, Pages * pages)
 {
-  value = GUINT32_TO_LE (value);
-  memcpy (at, &value, 4);
+  peer_send (peer, 1, pages->bytes->data, pages->bytes->len);
+  g_byte_array_set_size (pages->bytes, 0);
+  g_usleep (200);
+  return peer_is_there (peer);
 }
 
-static guint32
-get_crc (const guint8 * data, guint size)
-{
-  guint32 crc = 0;
-  guint i, bit;
-
-  for (i = 0; i < size; i++) {
-    crc ^= (guint32) data[i] << 24;
-    for (bit = 0; bit < 8; bit++)
-      crc = crc & 0x80000000 ? crc << 1 ^ 0x04c11db7 : crc << 1;
-  }
-  return crc;
-}
-
-/* One page with one packet of less than 255 bytes times `laces` */
-static void
-append_page (GByteArray * out, guint8 flags, guint32 number,
-    const guint8 * packet, guint size)
-{
-  const guint n = size / 255 + 1;
-  guint8 head[27 + 255] = "OggS";
-  const guint start = out->len;
-
-  head[5] = flags;
-  head[14] = 42;
-  put_u32 (head + 18, number);
-  head[26] = n;
-  memset (head + 27, 255, n - 1);
-  head[27 + n - 1] = size % 255;
-  g_byte_array_append (out, head, 27 + n);
-  g_byte_array_append (out, packet, size);
-  put_u32 (out->data + start + 22, get_crc (out->data + start,
-          out->len - start));
-}
-
-/* 120 ms a packet, as many bytes as 510 kbit/s, and no pause */
+/* 120 ms a packet, as many bytes as 510 kbit/s, and no pause: six frames of
+ * 20 ms each, CELT, of the same length */
 static void
 flood_speech (Peer * peer, gpointer user_data)
 {
-  g_autoptr (GByteArray) out = g_byte_array_new ();
-  guint8 packet[7652] = { 0, };
-  guint32 i;
+  static const guint8 data[7652] = { 31 << 3 | 3, 6 };
+  g_autoptr (GBytes) packet = g_bytes_new_static (data, sizeof data);
+  Pages pages;
 
   if (!peer_greet (peer))
     return;
-  append_page (out, 2, 0, (const guint8 *)
-      "OpusHead\001\001\000\000\200\273\000\000\000\000\000", 19);
-  append_page (out, 0, 1, (const guint8 *)
-      "OpusTags\000\000\000\000\000\000\000\000", 16);
-  /* Six frames of 20 ms each, CELT, of the same length */
-  packet[0] = 31 << 3 | 3;
-  packet[1] = 6;
-  peer_send (peer, 1, out->data, out->len);
-  for (i = 2;; i++) {
-    g_autoptr (GByteArray) page = g_byte_array_new ();
-    g_autoptr (GByteArray) frame = g_byte_array_new ();
-    guint8 head[5] = { PEER_BINARY, 126, 0, 0, 1 };
+  pages_init (&pages, SERIAL);
+  put_headers (&pages);
+  while (send_page (peer, &pages))
+    put_packet (&pages, packet);
+  pages_clear (&pages);
+}
 
-    append_page (page, 0, i, packet, sizeof packet);
-    head[2] = (page->len + 1) >> 8;
-    head[3] = (page->len + 1) & 0xff;
-    g_byte_array_append (frame, head, 5);
-    g_byte_array_append (frame, page->data, page->len);
-    if (!peer_write (peer, frame->data, frame->len))
-      return;
-    /* As fast as a client can read, and no faster: that is another test. */
-    g_usleep (200);
-  }
+/* A quarter of a minute in half a kilobyte: 255 packets of one byte, which says
+ * 60 ms, to a page */
+static void
+flood_tiny_packets (Peer * peer, gpointer user_data)
+{
+  static const guint8 data[1] = { 3 << 3 };
+  g_autoptr (GBytes) packet = g_bytes_new_static (data, sizeof data);
+  GBytes *packets[255];
+  Pages pages;
+  guint i;
+
+  if (!peer_greet (peer))
+    return;
+  for (i = 0; i < G_N_ELEMENTS (packets); i++)
+    packets[i] = packet;
+  pages_init (&pages, SERIAL);
+  put_headers (&pages);
+  while (send_page (peer, &pages))
+    put_packets (&pages, 0, packets, G_N_ELEMENTS (packets));
+  pages_clear (&pages);
 }
 
 /* Live: some seconds are kept, the rest is dropped and counted; the output is
  * one stream all the same. */
 static void
-test_speech_live (void)
+test_speech_live (gconstpointer data)
 {
+  const Row *row = data;
   const gsize before = get_resident ();
-  g_autoptr (PeerServer) server = peer_server_new (flood_speech, NULL);
+  g_autoptr (PeerServer) server = peer_server_new (row->script, NULL);
   g_autoptr (Bench) bench = play (server, LIVE, 500);
   GstStructure *stats;
   guint64 dropped = 0;
@@ -413,10 +487,11 @@ test_speech_live (void)
 
 /* Batch: an answer that was not asked for makes all that follows wrong. */
 static void
-test_speech_batch (void)
+test_speech_batch (gconstpointer data)
 {
+  const Row *row = data;
   const gsize before = get_resident ();
-  g_autoptr (PeerServer) server = peer_server_new (flood_speech, NULL);
+  g_autoptr (PeerServer) server = peer_server_new (row->script, NULL);
   g_autoptr (Bench) bench = play (server, "audiotestsrc num-buffers=500 "
       "samplesperbuffer=480 ! " CAPS, 0);
 
@@ -459,10 +534,15 @@ test_words_alone (void)
   g_assert_cmpuint (peer_server_get_connections (server), ==, 3);
 }
 
+static const Row speeches[] = {
+  {"speech", flood_speech},
+  {"tiny-packets", flood_tiny_packets},
+};
+
 static void
-add (const Row * row, GTestDataFunc func)
+add (const Row * row, const gchar * mode, GTestDataFunc func)
 {
-  g_autofree gchar *path = g_strconcat ("/hostile/", row->name, NULL);
+  g_autofree gchar *path = g_strconcat ("/hostile/", row->name, mode, NULL);
 
   g_test_add_data_func (path, row, func);
 }
@@ -486,11 +566,13 @@ main (int argc, char **argv)
   g_log_set_handler ("libsoup", G_LOG_LEVEL_DEBUG, be_quiet, NULL);
   gst_init (&argc, &argv);
   for (i = 0; i < G_N_ELEMENTS (rows); i++)
-    add (&rows[i], test_row);
+    add (&rows[i], "", test_row);
   for (i = 0; i < G_N_ELEMENTS (oggs); i++)
-    add (&oggs[i], test_ogg);
-  g_test_add_func ("/hostile/speech/live", test_speech_live);
-  g_test_add_func ("/hostile/speech/batch", test_speech_batch);
+    add (&oggs[i], "", test_ogg);
+  for (i = 0; i < G_N_ELEMENTS (speeches); i++) {
+    add (&speeches[i], "/live", test_speech_live);
+    add (&speeches[i], "/batch", test_speech_batch);
+  }
   g_test_add_func ("/hostile/words-alone", test_words_alone);
   ret = g_test_run ();
   gst_deinit ();

@@ -47,6 +47,33 @@ begin_live (Harness * self)
   harness_pop_messages (self);
 }
 
+/* Each warning tells what it has cost so far, and no more than there is. */
+static void
+check_counts (Harness * self)
+{
+  const guint64 most = harness_get_stat (self, "input-unsent");
+  guint64 unanswered, lost = 0, unsent = 0, before = 0;
+  const GstStructure *details;
+  guint i;
+
+  harness_pop_messages (self);
+  for (i = 0; i < self->messages->len; i++) {
+    GstMessage *message = self->messages->pdata[i];
+
+    if (GST_MESSAGE_TYPE (message) != GST_MESSAGE_WARNING)
+      continue;
+    gst_message_parse_warning_details (message, &details);
+    g_assert_true (gst_structure_get_uint64 (details, "unanswered",
+            &unanswered));
+    lost = MAX (lost, unanswered);
+    g_assert_true (gst_structure_get_uint64 (details, "input-unsent", &unsent));
+    g_assert_cmpuint (unsent, >=, before);
+    g_assert_cmpuint (unsent, <=, most);
+    before = unsent;
+  }
+  g_assert_cmpuint (lost, >, 0);
+}
+
 /* It is gone: the user is told, the output goes on, what is said is counted. */
 static void
 check_away (Harness * self)
@@ -81,6 +108,7 @@ check_back (Harness * self)
       0);
   g_assert_cmpuint (harness_count_messages (self, GST_MESSAGE_WARNING, NULL),
       >=, 1);
+  check_counts (self);
   /* Twice "connecting", and what came of it */
   g_assert_cmpuint (harness_count_messages (self, GST_MESSAGE_PROGRESS, NULL),
       >=, 4);

@@ -228,7 +228,8 @@ test_learned (void)
 
   init_config (&config, MOSHI_STANDIN_MOSHI_SERVER, MOSHI_STANDIN_SWEEP);
   config.max_steps = 300;
-  self = new_file (&config, 4800, 700, "idle-timeout=2000 retry-backoff-max=10");
+  self =
+      new_file (&config, 4800, 700, "idle-timeout=2000 retry-backoff-max=10");
   harness_play_to_eos (self);
   g_assert_cmpuint (self->out->data->len, ==, 700 * 9600);
   g_assert_cmpuint (harness_count_messages (self, GST_MESSAGE_WARNING, NULL),

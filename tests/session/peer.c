@@ -28,6 +28,7 @@ struct _Peer
   GIOStream *stream;
   GString *request;
   guint index;
+  gboolean gone;                /* what was written did not get there */
 };
 
 /* GIO leaves a server's mind to be made up here. */
@@ -233,9 +234,17 @@ peer_dup_header (Peer * self, const gchar * name)
 gboolean
 peer_write (Peer * self, gconstpointer data, gsize size)
 {
-  return
-      g_output_stream_write_all (g_io_stream_get_output_stream (self->stream),
-      data, size, NULL, self->server->cancellable, NULL);
+  if (!g_output_stream_write_all (g_io_stream_get_output_stream (self->stream),
+          data, size, NULL, self->server->cancellable, NULL))
+    self->gone = TRUE;
+  return !self->gone;
+}
+
+/* Whether the client has taken all so far. */
+gboolean
+peer_is_there (Peer * self)
+{
+  return !self->gone;
 }
 
 void

@@ -29,6 +29,7 @@ gboolean peer_read_request (Peer * self);
 const gchar *peer_get_request (Peer * self);
 gchar *peer_dup_header (Peer * self, const gchar * name);
 gboolean peer_write (Peer * self, gconstpointer data, gsize size);
+gboolean peer_is_there (Peer * peer);
 void peer_printf (Peer * self, const gchar * format, ...) G_GNUC_PRINTF (2, 3);
 gboolean peer_upgrade (Peer * self);
 void peer_send_frame (Peer * self, guint8 first, gconstpointer data,
