@@ -441,6 +441,32 @@ bench_wait_output (Bench * self, guint n)
     give_up (self, "output");
 }
 
+static guint64
+count_bytes_locked (Bench * self)
+{
+  guint64 bytes = 0;
+  guint i;
+
+  for (i = 0; i < self->output->len; i++)
+    bytes += g_array_index (self->output, Piece, i).size;
+  return bytes;
+}
+
+/* Until so much has come out: a server may be ahead of those who play it */
+void
+bench_wait_samples (Bench * self, guint64 samples, guint bpf)
+{
+  gint64 deadline = get_deadline ();
+  gboolean in_time = TRUE;
+
+  g_mutex_lock (&self->lock);
+  while (in_time && count_bytes_locked (self) < samples * bpf)
+    in_time = g_cond_wait_until (&self->cond, &self->lock, deadline);
+  g_mutex_unlock (&self->lock);
+  if (!in_time)
+    give_up (self, "samples");
+}
+
 /* Waits until upstream has stopped: an element that does so for an error of its
  * own posts that before it sends EOS. Then, for the EOS on the bus, if the
  * pipeline got to PLAYING; after an error before that it never does. */

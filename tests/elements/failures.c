@@ -802,11 +802,12 @@ test_live_reconnect (gconstpointer data)
 {
   g_autoptr (MoshiStandin) server = bench_serve (data, 1);
   g_autoptr (Bench) bench = bench_with_source (3,
-      moshi_standin_get_uri (server), "retry-backoff-max=10 idle-timeout=200");
+      moshi_standin_get_uri (server), "retry-backoff-max=10 idle-timeout=2000");
 
   bench_play (bench);
   bench_wait (bench, bench_is_session, "ready", 2);
   bench_serve_count (server, MOSHI_STANDIN_FRAMES_SENT, 20);
+  bench_wait_samples (bench, 20 * 1920, 2);
   g_assert_cmpuint (bench_get_stat (bench, "sessions"), ==, 2);
   g_assert_cmpuint (bench_get_stat (bench, "reconnects"), ==, 1);
   bench_stop (bench);

@@ -420,6 +420,41 @@ harness_wait_state (Harness * self, GstState state)
   g_assert_cmpint (now, ==, state);
 }
 
+static guint64
+get_heard (Harness * self)
+{
+  g_autoptr (GstStructure) stats = harness_get_stats (self);
+  guint64 sent = 0, queued = 0, owed = 0;
+
+  gst_structure_get_uint64 (stats, "samples-sent", &sent);
+  gst_structure_get_uint64 (stats, "send-queued", &queued);
+  gst_structure_get_uint64 (stats, "in-flight", &owed);
+  sent += gst_util_uint64_scale_round (queued, 24000, GST_SECOND);
+  owed = gst_util_uint64_scale_round (owed, 24000, GST_SECOND);
+  return sent - MIN (sent, owed);
+}
+
+/**
+ * harness_wait_answers:
+ * @self: a harness, in its first session
+ * @samples: at 24 kHz
+ *
+ * Waits until so much has been received and is where it is played from: it is
+ * counted as received somewhat before that, and a clock that goes on in between
+ * makes it late.
+ */
+void
+harness_wait_answers (Harness * self, guint64 samples)
+{
+  gint64 end = g_get_monotonic_time () + HARNESS_PATIENCE * 1000;
+
+  harness_wait_stat (self, "samples-received", samples);
+  while (get_heard (self) < samples) {
+    g_assert_cmpint (g_get_monotonic_time (), <, end);
+    g_usleep (500);
+  }
+}
+
 /**
  * harness_wait_eos:
  * @self: a harness

@@ -85,6 +85,7 @@ G_GNUC_PRINTF (2, 3);
 
      void harness_set_state (Harness * self, GstState state);
      void harness_wait_state (Harness * self, GstState state);
+     void harness_wait_answers (Harness * self, guint64 samples);
      void harness_play_to_eos (Harness * self);
      void harness_wait_eos (Harness * self);
 

@@ -63,7 +63,7 @@ speak (Harness * self, guint n)
     harness_push (self, now, PACKET_BYTES, 0);
     harness_wait_stat (self, "samples-sent", sent);
     if (sent / 1920 > 1)
-      harness_wait_stat (self, "samples-received", (sent / 1920 - 1) * 1920);
+      harness_wait_answers (self, (sent / 1920 - 1) * 1920);
   }
 }
 
@@ -521,7 +521,7 @@ test_lip_sync (void)
     push_tick (self, i);
     harness_wait_stat (self, "samples-sent", (i + 1) * 480);
     if (i >= 8)
-      harness_wait_stat (self, "samples-received", ((i + 1) / 4 - 1) * 1920);
+      harness_wait_answers (self, ((i + 1) / 4 - 1) * 1920);
     if (i % TICK_EVERY == TICK_HEARD)
       lags[i / TICK_EVERY] = harness_get_stat (self, "lag");
   }

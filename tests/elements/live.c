@@ -76,7 +76,7 @@ speak_in_step (Harness * self, guint n)
     speak (self, 1);
     harness_wait_stat (self, "samples-sent", sent);
     if (sent / 1920 > 1)
-      harness_wait_stat (self, "samples-received", (sent / 1920 - 1) * 1920);
+      harness_wait_answers (self, (sent / 1920 - 1) * 1920);
   }
 }
 

@@ -81,7 +81,7 @@ wait_answers (Harness * listener)
   guint64 frames = harness_get_stat (listener, "samples-sent") / 1920;
 
   if (frames > 1)
-    harness_wait_stat (listener, "samples-received", (frames - 1) * 1920);
+    harness_wait_answers (listener, (frames - 1) * 1920);
 }
 
 static void
