@@ -613,7 +613,8 @@ run_together (guint n)
   for (i = 0; i < n; i++)
     pipelines[i] = launch_quietly ("audiotestsrc is-live=true wave=silence "
         "samplesperbuffer=1440 ! audio/x-raw,rate=8000,channels=1 ! moshi "
-        "uri=%s complexity=0 frame-size=60 ! fakesink",
+        "uri=%s connect-timeout=0 handshake-timeout=0 idle-timeout=0 "
+        "complexity=0 frame-size=60 ! fakesink",
         moshi_standin_get_uri (server));
   watchdog_note ("starting all");
   set_all (pipelines, n, GST_STATE_PLAYING);
