@@ -21,9 +21,11 @@
  * answer that they are revoked would go unheard (RFC 6066 section 8).
  *
  * So each connection checks its server with a list of its own, as strictly as
- * ever, and when that is done lets go of it. What the handshakes of many
- * sessions at once have left free in between what stays is then given back to
- * the system, which malloc() does not do by itself.
+ * ever, and when that is done lets go of it. What the system's certificates, in
+ * the handshakes of many sessions at once, have left free in between what stays
+ * is then given back to the system, which malloc() does not do by itself. Of a
+ * file of few there is too little for that: malloc_trim() keeps all threads of
+ * the application from malloc() for a while.
  */
 
 /* How long after the last handshake memory is given back, in ms */
@@ -167,6 +169,15 @@ trim_later (GMainContext * context)
 }
 #endif
 
+static gboolean
+is_system (GTlsDatabase * database)
+{
+  g_autoptr (GTlsDatabase) system =
+      g_tls_backend_get_default_database (g_tls_backend_get_default ());
+
+  return database == system;
+}
+
 /**
  * moshi_trust_let_go:
  * @connection: a client's, whose handshake is done and was accepted
@@ -179,6 +190,9 @@ trim_later (GMainContext * context)
 void
 moshi_trust_let_go (GTlsConnection * connection, GMainContext * context)
 {
+  gboolean is_large = is_system (g_tls_connection_get_database (connection));
+
   g_tls_connection_set_database (connection, NULL);
-  trim_later (context);
+  if (is_large)
+    trim_later (context);
 }
