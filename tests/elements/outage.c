@@ -240,6 +240,8 @@ add_tests (void)
   }
   g_test_add_data_func ("/outage/batch/never-answered", "freeze-after=0",
       test_no_way_through);
+  g_test_add_data_func ("/outage/batch/never-read", "never-read",
+      test_no_way_through);
   g_test_add_func ("/outage/batch/how-far", test_how_far);
   g_test_add_func ("/outage/batch/server-restart", test_restart);
   g_test_add_func ("/outage/live/server-restart", test_live_restart);
