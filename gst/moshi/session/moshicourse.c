@@ -346,8 +346,9 @@ send_packet (MoshiSession * self, GBytes * packet, guint duration)
   moshi_life_fed (self->life, duration, g_get_monotonic_time ());
 }
 
-static void
-set_timer (MoshiSession * self)
+/* -1 when nothing is waited for */
+static gint64
+get_deadline (MoshiSession * self)
 {
   gint64 deadline = moshi_life_get_deadline (self->life);
 
@@ -355,8 +356,27 @@ set_timer (MoshiSession * self)
     deadline = self->close_by;
   if (self->first_by >= 0)
     deadline = self->first_by;
-  if (self->timer != NULL)
-    g_source_set_ready_time (self->timer, deadline);
+  return deadline;
+}
+
+static void
+arm_timer (MoshiSession * self, gint64 due)
+{
+  self->timer_due = due;
+  g_source_set_ready_time (self->timer, due);
+}
+
+/* Each packet puts the deadline off. The timer is left as it is then, and looks
+ * again when it goes off: to set it anew wakes the thread once more, and that
+ * polls every socket. */
+static void
+set_timer (MoshiSession * self)
+{
+  gint64 deadline = get_deadline (self);
+
+  if (self->timer != NULL && deadline >= 0
+      && (self->timer_due < 0 || deadline < self->timer_due))
+    arm_timer (self, deadline);
 }
 
 /* FALSE when nothing waits any more */
@@ -572,9 +592,16 @@ on_timer (gpointer user_data)
 {
   MoshiSession *self = user_data;
   gint64 now = g_get_monotonic_time ();
+  gint64 deadline = get_deadline (self);
 
+  if (deadline > now) {
+    arm_timer (self, deadline);
+    return G_SOURCE_CONTINUE;
+  }
   /* Not again before there is another deadline. */
-  g_source_set_ready_time (self->timer, -1);
+  arm_timer (self, -1);
+  if (deadline < 0)
+    return G_SOURCE_CONTINUE;
   if (self->close_by >= 0 && now >= self->close_by)
     moshi_course_handle (self, MOSHI_LIFE_CLOSE);
   else if (self->first_by >= 0)
@@ -597,7 +624,7 @@ start_timer (MoshiSession * self)
 
   self->timer = g_source_new (&funcs, sizeof (GSource));
   g_source_set_callback (self->timer, on_timer, self, NULL);
-  g_source_set_ready_time (self->timer, -1);
+  arm_timer (self, -1);
   g_source_attach (self->timer, moshi_network_get_context (self->network));
 }
 

@@ -44,6 +44,7 @@ struct _MoshiSession
   MoshiOggWriter *writer;
   gboolean headers_due;         /* the first message of a stream has them */
   GSource *timer;
+  gint64 timer_due;             /* when it goes off, -1 = never */
   MoshiFault *fault;            /* why the last attempt or connection ended */
   MoshiLifeState state;         /* as last emitted */
   gboolean was_lost;            /* the next session follows a lost one */
