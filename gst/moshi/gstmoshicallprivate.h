@@ -36,8 +36,8 @@ struct _GstMoshiCall
   MoshiSessionConfig *config;
   gchar *uri;                   /* redacted */
   GstMoshiCallLeg *current;
-  GstMoshiCallLeg *next;                    /* opened, to take over */
-  GstMoshiCallLeg *old;                     /* taken over from, until it has closed */
+  GstMoshiCallLeg *next;        /* opened, to take over */
+  GstMoshiCallLeg *old;         /* taken over from, until it has closed */
   guint n_legs;
   guint n_sessions;             /* that were current and ready */
   gboolean lost;                /* a session was, and the next is not ready */

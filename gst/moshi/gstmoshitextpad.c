@@ -23,7 +23,7 @@ struct _GstMoshiTextPad
   GstElement *element;          /* not owned: it owns the pad */
   GstPad *pad;
 
-  /* Held while nothing else is locked; nothing is pushed with it held. */
+  /* The last to be taken; nothing is pushed with it held. */
   GMutex lock;
   GCond cond;
 
@@ -204,19 +204,6 @@ gst_moshi_text_pad_is_active (GstMoshiTextPad * self)
   return active;
 }
 
-static void
-append (GstMoshiTextPad * self, GstMiniObject * object)
-{
-  g_mutex_lock (&self->lock);
-  if (self->flushing) {
-    gst_mini_object_unref (object);
-  } else {
-    g_queue_push_tail (&self->queue, object);
-    g_cond_signal (&self->cond);
-  }
-  g_mutex_unlock (&self->lock);
-}
-
 /* The end of the audio is the end of the text, though nothing was said. */
 static void
 queue_gap_locked (GstMoshiTextPad * self)
@@ -243,8 +230,13 @@ gst_moshi_text_pad_event (GstMoshiTextPad * self, GstEvent * event)
     queue_gap_locked (self);
   if (GST_EVENT_TYPE (event) == GST_EVENT_SEGMENT)
     self->audio = self->text = GST_CLOCK_TIME_NONE;
+  if (self->flushing) {
+    gst_event_unref (event);
+  } else {
+    g_queue_push_tail (&self->queue, event);
+    g_cond_signal (&self->cond);
+  }
   g_mutex_unlock (&self->lock);
-  append (self, GST_MINI_OBJECT_CAST (event));
 }
 
 static gboolean
