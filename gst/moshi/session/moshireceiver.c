@@ -259,7 +259,7 @@ take_text (MoshiReceiver * self, GBytes * bytes, const MoshiMessage * message,
   }
   if (message->size > MOSHI_RECEIVER_MAX_TEXT) {
     warn (self, WARN_TEXT, now, g_error_new (MOSHI_ERROR, MOSHI_ERROR_LIMIT,
-            "The server sent a piece of text of more than %u bytes; it was "
+            "The server sent a piece of text of more than %d bytes; it was "
             "skipped.", MOSHI_RECEIVER_MAX_TEXT));
     return MOSHI_RECEIVER_NOTHING;
   }
@@ -281,7 +281,7 @@ take_metadata (MoshiReceiver * self, GBytes * bytes,
             "bytes; it was skipped.", MOSHI_METADATA_MAX_SIZE));
   else if (self->n_metadata++ >= MOSHI_RECEIVER_MAX_METADATA)
     warn (self, WARN_METADATA, now, g_error_new (MOSHI_ERROR,
-            MOSHI_ERROR_LIMIT, "The server sent metadata more than %u times; "
+            MOSHI_ERROR_LIMIT, "The server sent metadata more than %d times; "
             "it is skipped from now on.", MOSHI_RECEIVER_MAX_METADATA));
   else
     emit_payload (self, MOSHI_SESSION_METADATA, bytes, message, now);
