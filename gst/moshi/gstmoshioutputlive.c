@@ -59,7 +59,7 @@ MOSHI_REQUIRES (self->talk->lock)
   guint at, part;
 
   for (at = 0; at < duration; at += part) {
-    part = MIN (duration - at, GST_MOSHI_MS_TO_TICKS (10));
+    part = MIN (duration - at, GST_MOSHI_VOICE_PART);
     moshi_playout_describe (self->schedule.playout, part,
         gst_moshi_voice_judge (&self->voice, from + at, part));
   }
@@ -119,11 +119,11 @@ skip (GstMoshiOutput * self, const GstMoshiStep * step)
   return GST_FLOW_OK;
 }
 
-/* Live, Opus: tells the playout whether there is speech in a packet. */
+/* Live, Opus: tells the playout where there is speech in a packet. */
 static GstFlowReturn
 listen (GstMoshiOutput * self, const GstMoshiStep * step)
 {
-  gboolean loud = gst_moshi_voice_listen (&self->voice, step->item->bytes,
+  guint loud = gst_moshi_voice_listen (&self->voice, step->item->bytes,
       step->item->duration);
 
   g_mutex_lock (&self->talk->lock);

@@ -15,6 +15,8 @@
 
 #include <string.h>
 
+#include "gstmoshivoice.h"
+
 /**
  * gst_moshi_schedule_init:
  * @self: memory for a schedule
@@ -259,16 +261,22 @@ get_playout_step (GstMoshiStepKind kind)
  * gst_moshi_schedule_listened_locked:
  * @self: a schedule
  * @step: a LISTEN
- * @loud: whether there is speech in its packet
+ * @loud: in which parts of its packet there is speech, as of
+ *     gst_moshi_voice_listen()
  *
  * Pushing task, live.
  */
 void
 gst_moshi_schedule_listened_locked (GstMoshiSchedule * self,
-    const GstMoshiStep * step, gboolean loud)
+    const GstMoshiStep * step, guint loud)
 {
-  if (step->generation == self->generation)
-    moshi_playout_describe (self->playout, step->item->duration, loud);
+  guint left = step->generation == self->generation ?
+      step->item->duration : 0, part;
+
+  for (; left > 0; left -= part, loud >>= 1) {
+    part = MIN (left, GST_MOSHI_VOICE_PART);
+    moshi_playout_describe (self->playout, part, loud & 1);
+  }
 }
 
 /**

@@ -124,7 +124,7 @@ gboolean gst_moshi_schedule_decoded_locked (GstMoshiSchedule * self,
     const GstMoshiStep * step, guint duration)
     MOSHI_REQUIRES (self->talk->lock);
 void gst_moshi_schedule_listened_locked (GstMoshiSchedule * self,
-    const GstMoshiStep * step, gboolean loud)
+    const GstMoshiStep * step, guint loud)
     MOSHI_REQUIRES (self->talk->lock);
 void gst_moshi_schedule_done_locked (GstMoshiSchedule * self,
     const GstMoshiStep * step, guint taken, guint made)

@@ -28,9 +28,9 @@
 #define LIKENESS_URGENT 0.4
 
 /* For packets that are passed through: what is loud of a voice is below 8 kHz. A
- * packet has 120 ms at most, and is looked at in parts of 10. */
+ * packet has 120 ms at most, and is looked at in parts. */
 #define EAR_RATE 16000
-#define EAR_PART 160
+#define EAR_PART (GST_MOSHI_VOICE_PART * EAR_RATE / 48000)
 #define MAX_PACKET_MS 120
 
 /* What is louder is speech, and what comes shortly after it; near words what is
@@ -209,32 +209,34 @@ gst_moshi_voice_judge (GstMoshiVoice * self, guint64 from, guint ticks)
  *
  * Decodes it, at a low rate, to know how loud it is. Packets may be left out.
  *
- * Returns: whether speech is in it, or has just been
+ * Returns: in which parts of %GST_MOSHI_VOICE_PART speech is, or has just been;
+ *     a bit each, the lowest for the first
  */
-gboolean
+guint
 gst_moshi_voice_listen (GstMoshiVoice * self, GBytes * packet, guint ticks)
 {
   gint16 samples[EAR_RATE / 1000 * MAX_PACKET_MS];
-  gboolean loud = FALSE;
+  guint loud = 0, bit = 1;
   const guint8 *data;
   gsize size;
   gint n, at;
 
   if (packet == NULL)
-    return judge_power (self, 0, ticks);
+    return judge_power (self, 0, ticks) ? G_MAXUINT : 0;
   if (self->ear == NULL)
     self->ear = moshi_opus_decoder_new (EAR_RATE, 1, NULL);
   data = g_bytes_get_data (packet, &size);
   n = moshi_opus_decoder_decode_s16 (self->ear, data, size, samples,
       G_N_ELEMENTS (samples), NULL);
-  for (at = 0; at < n; at += EAR_PART) {
+  for (at = 0; at < n; at += EAR_PART, bit <<= 1) {
     gint part = MIN (EAR_PART, n - at);
 
-    loud |= judge_power (self, gst_moshi_get_power (samples + at, (gsize) part,
-            FALSE), (guint) part * (48000 / EAR_RATE));
+    if (judge_power (self, gst_moshi_get_power (samples + at, (gsize) part,
+                FALSE), (guint) part * (48000 / EAR_RATE)))
+      loud |= bit;
   }
   /* What cannot be decoded may be anything. */
-  return loud || n < 0;
+  return n < 0 ? G_MAXUINT : loud;
 }
 
 /* Fades from `old` to what is in `data`, and leaves it there. */

@@ -7,6 +7,13 @@
 G_BEGIN_DECLS
 
 /**
+ * GST_MOSHI_VOICE_PART:
+ *
+ * 10 ms: in parts so long speech is told from silence.
+ */
+#define GST_MOSHI_VOICE_PART 480
+
+/**
  * GstMoshiVoice:
  *
  * Live output: what is decoded and not pushed yet, and where speech is in it.
@@ -33,7 +40,7 @@ void gst_moshi_voice_add (GstMoshiVoice * self, GstBuffer * buffer);
 void gst_moshi_voice_add_words (GstMoshiVoice * self);
 gboolean gst_moshi_voice_judge (GstMoshiVoice * self, guint64 from,
     guint ticks);
-gboolean gst_moshi_voice_listen (GstMoshiVoice * self, GBytes * packet,
+guint gst_moshi_voice_listen (GstMoshiVoice * self, GBytes * packet,
     guint ticks);
 GstBuffer *gst_moshi_voice_play (GstMoshiVoice * self, guint ticks,
     gint pace, guint * taken, guint * made);

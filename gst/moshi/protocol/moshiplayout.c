@@ -47,8 +47,10 @@
  * next that is far enough.
  *
  * Where audio cannot be divided (Opus as it is) packets are played, trimmed and
- * dropped whole, and nothing is stretched: silences have to do it all, and what
- * drift takes away before the next of them is kept in hand.
+ * dropped whole, and nothing is stretched: silences have to do it all. So a bit
+ * more is kept in hand, and what drift takes away before the next of them. Of a
+ * silence a packet is taken, and what was too much of it is put back as packets
+ * of silence, with silence before and after.
  */
 
 #include "moshiplayout.h"
@@ -113,8 +115,13 @@
 #define WORD MS (1000)
 
 /* Where speech cannot be stretched, it goes on for so long before the drift of
- * clocks is made up for. */
-#define SPURT MS (5000)
+ * clocks is made up for; and a share of the spread more is kept in hand. */
+#define SPURT MS (6000)
+#define WHOLE_SHARE 10
+
+/* Then this is worth a cut, and so much silence has to follow what is put back. */
+#define WHOLE_TRIM MS (10)
+#define WHOLE_EDGE MS (10)
 
 /* When speech is to last longer by half, and when by as much again: so little of
  * the spread is in hand, or so likely is it to break off. */
@@ -147,7 +154,8 @@ struct _MoshiPlayout
 
   gboolean speaking;            /* what was played last was loud */
   gint64 hole;                  /* made since, for want of audio */
-  gint64 cut;                   /* to be dropped yet, of a cut of whole packets */
+  gint64 decided_cut;           /* of the last decision */
+  gint64 cut;                   /* of one of whole packets, what is yet to go */
   gint64 eager;                 /* until then audio is expected */
 };
 
@@ -316,6 +324,14 @@ get_excess (MoshiPlayout * self, gint64 now)
       - moshi_jitter_get_spread (self->jitter);
 }
 
+/* The same where nothing can be stretched */
+static gint64
+get_whole_excess (MoshiPlayout * self, gint64 now)
+{
+  return get_excess (self, now) - moshi_jitter_get_loss (self->jitter, SPURT)
+      - moshi_jitter_get_spread (self->jitter) / WHOLE_SHARE;
+}
+
 /**
  * moshi_playout_get_horizon:
  * @self: a playout
@@ -334,9 +350,12 @@ moshi_playout_get_horizon (MoshiPlayout * self, guint packet, gint64 now)
 
   if (excess > MAX_BACKLOG)
     return self->queued;
-  if (packet > 0)
-    return excess < -MIN_TRIM || excess > PIECE ? packet : 0;
-  return MIN (self->queued, HORIZON);
+  if (packet == 0)
+    return MIN (self->queued, HORIZON);
+  excess = get_whole_excess (self, now);
+  if (excess > -MIN_TRIM && excess < WHOLE_TRIM)
+    return 0;
+  return MIN (self->queued, (guint64) packet + WHOLE_EDGE);
 }
 
 static void
@@ -518,18 +537,28 @@ decide_loud (MoshiPlayout * self, const View * view,
 
 /* --- packets ---------------------------------------------------------------- */
 
-static void
-decide_packet (MoshiPlayout * self, guint packet, const View * view,
-    MoshiPlayoutDecision * decision)
+/* Whether to leave out a packet: of silence, and no more than is too much, or
+ * with silence after it for the rest to be put back. */
+static gboolean
+may_trim (const View * view, guint packet, gint64 excess)
 {
-  const gboolean quiet = !view->run.loud && view->run.duration >= packet;
-  gint64 excess = view->excess - moshi_jitter_get_loss (self->jitter, SPURT);
+  if (view->run.loud || view->run.duration < packet)
+    return FALSE;
+  return excess >= (gint64) packet || (excess >= WHOLE_TRIM
+      && view->run.duration >= (guint64) packet + WHOLE_EDGE);
+}
+
+static void
+decide_packet (MoshiPlayout * self, guint packet, gint64 now,
+    const View * view, MoshiPlayoutDecision * decision)
+{
+  gint64 excess = get_whole_excess (self, now);
   gint64 wait = MAX (-excess, 0);
 
   wait -= wait % PACKET_GRAIN;
-  if (quiet && excess >= (gint64) packet)
+  if (may_trim (view, packet, excess))
     set_step (decision, MOSHI_PLAYOUT_TRIM, packet);
-  else if (!self->speaking && wait > 0)
+  else if (!self->speaking && wait > 0 && (!view->run.loud || self->hole > 0))
     set_step (decision, MOSHI_PLAYOUT_SILENCE, MIN (wait, PIECE));
   else
     set_step (decision, MOSHI_PLAYOUT_PLAY, packet);
@@ -562,10 +591,10 @@ moshi_playout_decide (MoshiPlayout * self, guint packet, gint64 now,
   } else if (self->queued == 0) {
     bridge (self, now, &view, decision);
   } else if ((cut = find_cut (self, &view)) > 0) {
-    self->cut = cut;
+    self->decided_cut = cut;
     set_step (decision, MOSHI_PLAYOUT_DROP, packet > 0 ? packet : cut);
   } else if (packet > 0) {
-    decide_packet (self, packet, &view, decision);
+    decide_packet (self, packet, now, &view, decision);
   } else if (view.run.loud) {
     decide_loud (self, &view, decision);
   } else {
@@ -648,7 +677,7 @@ moshi_playout_done (MoshiPlayout * self, MoshiPlayoutStep step, guint taken,
     take (self, taken);
   self->position += made;
   if (step == MOSHI_PLAYOUT_DROP)
-    self->cut = MAX (self->cut - (gint64) taken, 0);
+    self->cut = MAX (self->decided_cut - (gint64) taken, 0);
   if (step == MOSHI_PLAYOUT_PLAY)
     self->hole = 0;
   else if (step == MOSHI_PLAYOUT_TRIM || step == MOSHI_PLAYOUT_DROP)

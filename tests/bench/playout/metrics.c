@@ -7,6 +7,9 @@
 #include <math.h>
 #include <string.h>
 
+/* By then the network is known, and there was a pause in speech. */
+#define SETTLED_MS 10000
+
 /**
  * bench_is_speech:
  * @trace: whose recording
@@ -110,6 +113,8 @@ measure_hole (const BenchTrace * trace, const BenchMask * mask,
       && !bench_is_speech (trace, mask, line->source))
     return;
   metrics->concealed += hole;
+  if (line->time - hole > SETTLED_MS)
+    metrics->settled += hole;
   metrics->holes++;
 }
 

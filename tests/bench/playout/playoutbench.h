@@ -77,6 +77,7 @@ typedef struct
 {
   gdouble silent;               /* ms with nothing to play */
   gdouble concealed;            /* ms of it inside speech */
+  gdouble settled;              /* of that what was after ten seconds */
   guint holes;                  /* stretches of it inside speech */
   gdouble dropped;              /* ms of source never played */
   gdouble dropped_speech;
