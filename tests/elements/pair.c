@@ -120,6 +120,10 @@ test_two_pipelines (gconstpointer data)
 #define LATER 1200
 #define SEED_STEP 50            /* 11,950 samples */
 
+/* The first window is always there, in one message; the decoder fades it in, so
+ * that it is no more like the sweep than 0.89. Anything else is below 0.5. */
+#define ALIKE 0.8
+
 /* How much like the sweep of a seed it is what comes first, in the window of
  * 50 ms that is most like it. */
 static gdouble
@@ -147,8 +151,8 @@ assert_hears (Harness * self, const MoshiStandinConfig * config,
     guint32 other_seed)
 {
   harness_lock (self);
-  g_assert_cmpfloat (compare (self, config->seed), >, 0.9);
-  g_assert_cmpfloat (compare (self, other_seed), <, 0.9);
+  g_assert_cmpfloat (compare (self, config->seed), >, ALIKE);
+  g_assert_cmpfloat (compare (self, other_seed), <, ALIKE);
   harness_unlock (self);
 }
 
