@@ -18,10 +18,13 @@ def main():
     lines = [("rss-kib", "resident memory, MiB", 1 / 1024),
              ("round-trip-ms", "round trip, mean, ms", 1),
              ("delay-ms", "from PTS to play at most, ms", 1),
+             ("lag-ms", "lag: how late the answer stands, ms", 1),
+             ("made-ms", "filled and concealed so far, ms", 1),
+             ("sessions", "sessions so far", 1),
              ("threads", "threads", 1),
              ("fds", "file descriptors", 1)]
     lines = [line for line in lines
-             if any(float(row[line[0]]) > 0 for row in rows)]
+             if any(float(row.get(line[0], 0)) > 0 for row in rows)]
     figure, axes = plt.subplots(len(lines), 1, sharex=True, figsize=(8, 1.7 * len(lines)))
     for axis, (name, label, scale) in zip(axes, lines):
         values = [float(row[name]) * scale for row in rows]
