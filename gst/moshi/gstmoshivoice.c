@@ -331,7 +331,7 @@ change_length (GstMoshiVoice * self, gsize period, gboolean longer)
 static guint
 try_stretch (GstMoshiVoice * self, guint ticks, gint pace)
 {
-  const gboolean urgent = ABS (pace) > MOSHI_PLAYOUT_GENTLE;
+  const gboolean urgent = pace > MOSHI_PLAYOUT_GENTLE;
   gsize period;
   guint change;
 

@@ -135,7 +135,7 @@ check_decision (Watch * self, const MoshiPlayoutDecision * decision,
   if (decision->pace != 0) {
     g_assert_cmpint (decision->step, ==, MOSHI_PLAYOUT_PLAY);
     g_assert_cmpint (packet, ==, 0);
-    g_assert_cmpint (decision->pace, >=, -MOSHI_PLAYOUT_GENTLE);
+    g_assert_cmpint (decision->pace, >=, -MOSHI_PLAYOUT_BRISK);
   }
   if (decision->step == MOSHI_PLAYOUT_CONCEAL
       || decision->step == MOSHI_PLAYOUT_SILENCE)

@@ -446,7 +446,7 @@ moshi_jitter_get_calm (MoshiJitter * self, gint64 hand)
  * @hand: how much audio is in hand, by now
  *
  * Returns: how likely it is that the next packet is not there when it has to be
- *     played
+ *     played; 0 while what a stall has held back comes in
  */
 gdouble
 moshi_jitter_get_risk (MoshiJitter * self, gint64 delay, gint64 hand)
@@ -454,6 +454,8 @@ moshi_jitter_get_risk (MoshiJitter * self, gint64 delay, gint64 hand)
   gint64 late = delay - hand;
   guint seen = self->n_slots, missed;
 
+  if (self->stalled)
+    return 0;
   if (late >= IN_TIME)
     seen -= find_level (self, self->base + late + 1);
   missed = self->n_slots - find_level (self, self->base + delay + 1);

@@ -42,7 +42,7 @@
  * When it has broken off all the same, it is carried on (concealed), fading,
  * and what comes late is played all the same: so an underrun is paid once, and
  * the delay has grown at once. After a stall, that is a long backlog, which
- * the next silences take away, and the twentieth between them. What is beyond
+ * the next silences take away, and a tenth between them. What is beyond
  * MAX_BACKLOG cannot be kept: it is dropped, from a pause between words to the
  * next that is far enough.
  *
@@ -112,6 +112,7 @@
 /* A backlog longer than this beyond the delay wanted is cut, at a word's end if
  * one comes so soon. */
 #define MAX_BACKLOG MS (2000)
+#define BACKLOG MS (100)
 #define WORD MS (1000)
 
 /* Where speech cannot be stretched, it goes on for so long before the drift of
@@ -512,6 +513,8 @@ get_pace (MoshiPlayout * self, const View * view)
 
   if (pace > 0)
     return pace;
+  if (view->excess > BACKLOG)
+    return -MOSHI_PLAYOUT_BRISK;
   if (fast)
     return -MOSHI_PLAYOUT_GENTLE;
   if (view->known || !slow)

@@ -25,13 +25,16 @@ typedef enum
 } MoshiPlayoutStep;
 
 /**
- * MOSHI_PLAYOUT_GENTLE, MOSHI_PLAYOUT_URGENT, MOSHI_PLAYOUT_UTMOST:
+ * MOSHI_PLAYOUT_GENTLE, MOSHI_PLAYOUT_BRISK, MOSHI_PLAYOUT_URGENT,
+ * MOSHI_PLAYOUT_UTMOST:
  *
  * How much longer speech is to last, in thousandths: a change of pace that is
- * not noticed, 5 % at most by whichever length it is reckoned; the one where
- * speech is likely to break off; and where it is about to.
+ * not noticed, 5 % at most by whichever length it is reckoned; how much shorter
+ * while there is a backlog; the one where speech is likely to break off; and
+ * where it is about to.
  */
 #define MOSHI_PLAYOUT_GENTLE 47
+#define MOSHI_PLAYOUT_BRISK 100
 #define MOSHI_PLAYOUT_URGENT 500
 #define MOSHI_PLAYOUT_UTMOST 1000
 

@@ -35,6 +35,8 @@ static const Bar bars[] = {
   {"stall", {"stall1s",.jitter = 5,.stall = 1000}, BENCH_EVEN, 1000, 0.6,
       215},
   {"stall-nojitter", {"stall1s",.stall = 1000}, BENCH_EVEN, 950, 0.6, 190},
+  {"stall-slow", {"stall1s",.jitter = 5,.stall = 1000,.catch_up = 60},
+      BENCH_EVEN, 1000, 0.3, 225},
   {"drift-fast", {"drift_p2pct",.drift = 0.02,.duration = DRIFT}, BENCH_EVEN,
       0, 0, 160},
   {"drift-slow", {"drift_m2pct",.drift = -0.02,.duration = DRIFT},
