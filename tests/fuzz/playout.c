@@ -119,6 +119,7 @@ arrive (Watch * self, guint8 what)
   g_queue_push_tail (&self->packets, packet);
   self->arrived += packet->duration;
   self->queued += packet->duration;
+  self->beyond = 0;             /* what more of a burst comes may wait for a word */
   moshi_playout_arrive (self->playout, packet->duration, self->now);
   if (what & 16)
     describe (self, self->queued);

@@ -23,7 +23,7 @@ static const GOptionEntry entries[] = {
   {"mask", 'm', 0, G_OPTION_ARG_FILENAME, &mask_path,
       "Where speech is, in bits of 10 ms", "FILE"},
   {"log", 'l', 0, G_OPTION_ARG_FILENAME, &log_dir,
-      "Write what we play there, a file a trace", "DIR"},
+      "Write what is played there, a file a trace and player", "DIR"},
   {"packets", 'p', 0, G_OPTION_ARG_NONE, &packets,
       "Play whole packets, as for Opus output", NULL},
   {"voice", 'v', 0, G_OPTION_ARG_NONE, &voice,
@@ -75,10 +75,10 @@ print_line (const gchar * name, gint seed, const gchar * who, gboolean stalls,
 }
 
 static void
-write_log (const BenchTrace * trace, const GArray * lines)
+write_log (const BenchTrace * trace, const gchar * who, const GArray * lines)
 {
   g_autofree gchar *name =
-      g_strdup_printf ("%s.s%d.play.jsonl", trace->name, trace->seed);
+      g_strdup_printf ("%s.s%d.%s.jsonl", trace->name, trace->seed, who);
   g_autofree gchar *path = g_build_filename (log_dir, name, NULL);
   g_autoptr (GString) text = g_string_new (NULL);
   g_autoptr (GError) error = NULL;
@@ -148,8 +148,8 @@ replay (const BenchTrace * trace, const BenchMask * mask, BenchMetrics * all)
     if (!sums)
       print_line (trace->name, trace->seed, names[i], trace->stall_start >= 0,
           &metrics[i]);
-    if (i == OURS && log_dir)
-      write_log (trace, lines);
+    if (log_dir)
+      write_log (trace, names[i], lines);
   }
 }
 
