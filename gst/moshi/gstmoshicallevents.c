@@ -405,6 +405,19 @@ on_current (GstMoshiCall * self, GstMoshiCallLeg * leg,
   }
 }
 
+/* The next session is not to take over, at least not yet. FALSE if it has just
+ * done so: live, that is for the streaming thread to say. */
+static gboolean
+hold_back (GstMoshiCall * self, GstMoshiCallLeg * leg)
+{
+  gst_moshi_talk_drop_leg (self->talk, leg->number);
+  gst_moshi_call_finish_change_over (self);
+  if (leg != self->next)
+    return FALSE;
+  self->turning = FALSE;
+  return TRUE;
+}
+
 /* Its troubles are not the conversation's, which goes on. */
 static void
 on_next (GstMoshiCall * self, GstMoshiCallLeg * leg,
@@ -418,16 +431,21 @@ on_next (GstMoshiCall * self, GstMoshiCallLeg * leg,
       gst_moshi_call_check_renewal (self, NULL);
       break;
     case MOSHI_SESSION_RETRY:
-      self->turning = FALSE;
-      gst_moshi_talk_drop_leg (self->talk, leg->number);
+      if (!hold_back (self, leg)) {
+        on_current (self, leg, event);
+        break;
+      }
       GST_INFO_OBJECT (self->element, "the next session: %s",
           event->error->message);
       break;
     case MOSHI_SESSION_FAILED:
+      if (!hold_back (self, leg)) {
+        on_current (self, leg, event);
+        break;
+      }
       GST_WARNING_OBJECT (self->element, "no second session: %s",
           event->error->message);
       self->next_failed = TRUE;
-      self->turning = FALSE;
       gst_moshi_call_end_leg (self, &self->next);
       break;
     default:
