@@ -224,6 +224,7 @@ static void
 test_learned (void)
 {
   MoshiStandinConfig config;
+  guint reconnects;
   Harness *self;
 
   init_config (&config, MOSHI_STANDIN_MOSHI_SERVER, MOSHI_STANDIN_SWEEP);
@@ -232,9 +233,12 @@ test_learned (void)
       new_file (&config, 4800, 700, "idle-timeout=2000 retry-backoff-max=10");
   harness_play_to_eos (self);
   g_assert_cmpuint (self->out->data->len, ==, 700 * 9600);
+  /* One more, where the machine was slow for as long */
+  reconnects = harness_get_stat (self, "reconnects");
+  g_assert_cmpuint (reconnects, >=, 2);
   g_assert_cmpuint (harness_count_messages (self, GST_MESSAGE_WARNING, NULL),
-      ==, 2);
-  g_assert_cmpuint (harness_get_stat (self, "reconnects"), ==, 2);
+      ==, reconnects);
+  g_assert_cmpuint (harness_get_stat (self, "renewals"), >=, 2);
   g_assert_cmpuint (harness_get_stat (self, "sessions"), >=, 6);
   harness_free (self);
 }
