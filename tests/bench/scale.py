@@ -137,13 +137,19 @@ def main():
     for number in range(args.runs):
         for n in args.n:
             for kind in args.kinds.split(','):
-                rows.append((number, n, kind, run(args, kind, n)))
+                try:
+                    rows.append((number, n, kind, run(args, kind, n)))
+                except subprocess.SubprocessError as error:
+                    print('run %d: %d %s: %s' % (number, n, kind, error),
+                          file=sys.stderr, flush=True)
+                    continue
                 print('run %d: %d %s %.2f ms/s, late %.1f, pace %.1f' % (
                     number, n, kind, rows[-1][3]['cpu'], rows[-1][3]['late'],
                     rows[-1][3]['pace']), file=sys.stderr, flush=True)
     medians = {(n, kind): {name: statistics.median(
         row[name] for _, m, k, row in rows if (m, k) == (n, kind))
-        for name in FIELDS} for n in args.n for kind in args.kinds.split(',')}
+        for name in FIELDS} for n in args.n for kind in args.kinds.split(',')
+        if any((m, k) == (n, kind) for _, m, k, _ in rows)}
     print_table(medians)
     if args.csv:
         write_csv(args.csv, rows)
