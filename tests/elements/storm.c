@@ -240,19 +240,30 @@ seek (Storm * self)
   self->n_seeks++;
 }
 
+/* As GstBin sends an event to its sources. gst_element_send_event() holds the
+ * source's state lock, and what comes of a flush (the sink wants the latency
+ * computed anew) takes the pipeline's: an asynchronous change of state in another
+ * thread has them in the other order. */
+static void
+send_to_source (Storm * self, GstEvent * event)
+{
+  GstElement *source = gst_bin_get_by_name (GST_BIN (self->pipeline), "s");
+
+  GST_STATE_LOCK (self->pipeline);
+  gst_element_send_event (source, event);
+  GST_STATE_UNLOCK (self->pipeline);
+  gst_object_unref (source);
+}
+
 /* A flush that is no seek, as of an application that drops what is queued */
 static void
 flush (Storm * self)
 {
-  GstElement *source = gst_bin_get_by_name (GST_BIN (self->pipeline), "s");
-
   watchdog_note ("a flush");
-  gst_element_send_event (source, gst_event_new_flush_start ());
+  send_to_source (self, gst_event_new_flush_start ());
   if (pick (self->rand, 2))
     g_usleep (pick (self->rand, 5000));
-  gst_element_send_event (source, gst_event_new_flush_stop (pick (self->rand,
-              2)));
-  gst_object_unref (source);
+  send_to_source (self, gst_event_new_flush_stop (pick (self->rand, 2)));
   self->n_flushes++;
 }
 
