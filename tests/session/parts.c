@@ -207,9 +207,18 @@ test_network_order (void)
   wait_until_threads_are_gone ();
 }
 
+static void
+assert_within (MoshiStrand * strand)
+{
+  g_assert_true (moshi_network_is_current (moshi_strand_get_network (strand)));
+  g_assert_true (g_main_context_get_thread_default ()
+      == moshi_strand_get_context (strand));
+  g_assert_false (moshi_strand_enter (strand));
+}
+
 typedef struct
 {
-  MoshiNetwork *network;
+  MoshiStrand *strand;
   gint n;                       /* atomic: pulses felt */
   gint last;                    /* at this one it leaves; 0: never */
 } Heart;
@@ -221,9 +230,9 @@ on_beat (gpointer data)
 {
   Heart *self = data;
 
-  g_assert_true (moshi_network_is_current (self->network));
+  assert_within (self->strand);
   if (g_atomic_int_add (&self->n, 1) + 1 == self->last)
-    moshi_network_remove_pulse (self->network, self);
+    moshi_strand_remove_pulse (self->strand, self);
 }
 
 static gboolean
@@ -233,7 +242,7 @@ add_hearts (gpointer data)
   guint i;
 
   for (i = 0; i < N_HEARTS; i++)
-    moshi_network_add_pulse (hearts[i].network, on_beat, &hearts[i]);
+    moshi_strand_add_pulse (hearts[i].strand, on_beat, &hearts[i]);
   return G_SOURCE_REMOVE;
 }
 
@@ -241,12 +250,12 @@ static gboolean
 remove_hearts (gpointer data)
 {
   Heart *hearts = data;
-  MoshiNetwork *network = hearts[0].network;
   guint i;
 
-  for (i = 0; i < N_HEARTS; i++)
-    moshi_network_remove_pulse (network, &hearts[i]);
-  moshi_network_unref (network);
+  for (i = 0; i < N_HEARTS; i++) {
+    moshi_strand_remove_pulse (hearts[i].strand, &hearts[i]);
+    moshi_strand_unref (hearts[i].strand);
+  }
   return G_SOURCE_REMOVE;
 }
 
@@ -255,16 +264,15 @@ static void
 test_network_pulse (void)
 {
   const gint64 until = g_get_monotonic_time () + 60 * G_TIME_SPAN_SECOND;
-  MoshiNetwork *network = moshi_network_get ();
   Heart hearts[N_HEARTS];
   guint i;
 
   for (i = 0; i < N_HEARTS; i++) {
-    hearts[i].network = network;
+    hearts[i].strand = moshi_strand_new (NULL);
     hearts[i].n = 0;
     hearts[i].last = i % 5;
   }
-  moshi_network_invoke (network, add_hearts, hearts, NULL);
+  moshi_strand_invoke (hearts[0].strand, add_hearts, hearts, NULL);
   for (i = 0; i < N_HEARTS; i++) {
     while (g_atomic_int_get (&hearts[i].n) <
         (hearts[i].last ? hearts[i].last : 10)) {
@@ -272,7 +280,7 @@ test_network_pulse (void)
       g_usleep (1000);
     }
   }
-  moshi_network_invoke (network, remove_hearts, hearts, NULL);
+  moshi_strand_invoke (hearts[0].strand, remove_hearts, hearts, NULL);
   wait_until_threads_are_gone ();
   for (i = 0; i < N_HEARTS; i++)
     if (i % 5)

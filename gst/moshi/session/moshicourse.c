@@ -15,7 +15,8 @@
 /*
  * The course of a session
  * -----------------------
- * All of this is the network thread's. #MoshiLife is told what happened and says
+ * All of this runs in the session's strand, on the network thread, except that
+ * guests may send. #MoshiLife is told what happened and says
  * what to do, #MoshiLink is the connection, #MoshiReceiver reads it, and a timer
  * stands at the life's deadline.
  */
@@ -301,9 +302,10 @@ on_link_certificate (MoshiLink * link, GTlsCertificate * certificate,
   return accepted;
 }
 
-/* One message: kind, the Ogg headers if they are due, the packet's page. */
+/* One message: kind, the Ogg headers if they are due, the packet's page. The send
+ * queue takes no packet that cannot be written. */
 static GBytes *
-write_message (MoshiSession * self, GBytes * packet, GError ** error)
+write_message (MoshiSession * self, GBytes * packet)
 {
   GByteArray *out = g_byte_array_new ();
   const guint8 kind = MOSHI_MESSAGE_AUDIO;
@@ -318,10 +320,7 @@ write_message (MoshiSession * self, GBytes * packet, GError ** error)
     g_byte_array_append (out, data, size);
   }
   data = g_bytes_get_data (packet, &size);
-  if (!moshi_ogg_writer_packet (self->writer, data, size, out, error)) {
-    g_byte_array_unref (out);
-    return NULL;
-  }
+  moshi_ogg_writer_packet (self->writer, data, size, out, NULL);
   self->headers_due = FALSE;
   return g_byte_array_free_to_bytes (out);
 }
@@ -329,18 +328,8 @@ write_message (MoshiSession * self, GBytes * packet, GError ** error)
 static void
 send_packet (MoshiSession * self, GBytes * packet, guint duration)
 {
-  g_autoptr (GBytes) message = NULL;
-  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) message = write_message (self, packet);
 
-  message = write_message (self, packet, &error);
-  if (message == NULL) {
-    MoshiSessionEvent event = { MOSHI_SESSION_WARNING, };
-
-    event.color = MOSHI_MESSAGE_NO_COLOR;
-    event.error = error;
-    emit (self, &event);
-    return;
-  }
   moshi_link_send (self->link, message);
   count_sent (self, message, duration);
   moshi_life_fed (self->life, duration, g_get_monotonic_time ());
@@ -460,7 +449,7 @@ connect_link (MoshiSession * self)
 
   take_opening (self);
   moshi_receiver_start (self->receiver);
-  self->link = moshi_link_new (self->network, &setup, &callbacks, self);
+  self->link = moshi_link_new (self->strand, &setup, &callbacks, self);
   if (self->link != NULL)
     return;
   set_fault (self, moshi_fault_new (g_error_new (MOSHI_ERROR,
@@ -572,6 +561,8 @@ moshi_course_handle (MoshiSession * self, MoshiLifeEvent event)
     explain_time_out (self);
   apply (self, actions, now);
   set_timer (self);
+  moshi_strand_set_open (self->strand,
+      moshi_life_get_state (self->life) == MOSHI_LIFE_READY);
 }
 
 /* The timer */
@@ -625,7 +616,7 @@ start_timer (MoshiSession * self)
   self->timer = g_source_new (&funcs, sizeof (GSource));
   g_source_set_callback (self->timer, on_timer, self, NULL);
   arm_timer (self, -1);
-  g_source_attach (self->timer, moshi_network_get_context (self->network));
+  g_source_attach (self->timer, moshi_strand_get_context (self->strand));
 }
 
 /* What the commands do */
@@ -677,6 +668,30 @@ moshi_course_go_on (MoshiSession * self)
   self->first_by = -1;
   if (self->timer != NULL)
     moshi_course_handle (self, MOSHI_LIFE_OPEN);
+}
+
+/**
+ * moshi_course_send:
+ * @self: a session
+ *
+ * Any thread: sends what waits as a guest of the strand, if that can be done at
+ * once.
+ *
+ * Returns: %FALSE if something is left for moshi_course_wake()
+ */
+gboolean
+moshi_course_send (MoshiSession * self)
+{
+  gboolean all = FALSE;
+  guint i;
+
+  if (!moshi_strand_enter (self->strand))
+    return FALSE;
+  for (i = 0; i < MAX_BURST && !all && self->close_by < 0 && self->link != NULL
+      && moshi_link_can_write (self->link); i++)
+    all = !send_next (self);
+  moshi_strand_leave (self->strand);
+  return all;
 }
 
 /**

@@ -16,9 +16,12 @@
  * One WebSocket connection
  * ------------------------
  * The only file that knows libsoup. A SoupSession belongs to the thread and
- * main context it was made in, so all of this runs on the network thread. Each
- * link has a SoupSession of its own, which lives for the attempt alone: the
- * connection is stolen from it at the upgrade.
+ * main context it was made in, so all of this runs in one strand, on the network
+ * thread. Each link has a SoupSession of its own, which lives for the attempt
+ * alone: the connection is stolen from it at the upgrade. That belongs to no
+ * thread: what it needs is to be alone, and a main context for its sources, which
+ * it takes from whoever calls it. So guests of the strand may send; they are not
+ * called back when they find the connection lost.
  *
  * Backpressure. libsoup queues without bound what it cannot write and does not
  * say how much that is. But each soup_websocket_connection_send_*() also makes
@@ -54,11 +57,12 @@
 struct _MoshiLink
 {
   guint refs;
-  MoshiNetwork *network;
+  MoshiStrand *strand;
   MoshiLinkCallbacks callbacks;
   gpointer user_data;
   gboolean detached;            /* the owner is gone */
   gboolean ended;
+  MoshiFault *fault;            /* why, until the owner is told */
 
   gchar *host;
   GTlsCertificateFlags tls_validation_flags;
@@ -84,6 +88,12 @@ struct _MoshiLink
   gboolean flooded;             /* too much has come */
 };
 
+static MoshiNetwork *
+get_network (MoshiLink * self)
+{
+  return moshi_strand_get_network (self->strand);
+}
+
 static MoshiLink *
 ref_link (MoshiLink * self)
 {
@@ -101,7 +111,7 @@ unref_link (MoshiLink * self)
   g_clear_error (&self->error);
   g_string_free (self->body, TRUE);
   g_free (self->host);
-  moshi_network_unref (self->network);
+  moshi_strand_unref (self->strand);
   g_free (self);
 }
 
@@ -116,6 +126,26 @@ drop_source (GSource ** source)
 }
 
 static void
+tell_end (MoshiLink * self)
+{
+  MoshiFault *fault = g_steal_pointer (&self->fault);
+
+  if (self->detached)
+    moshi_fault_free (fault);
+  else
+    self->callbacks.ended (self, fault, self->user_data);
+}
+
+static gboolean
+on_tell_end (gpointer user_data)
+{
+  tell_end (user_data);
+  unref_link (user_data);
+  return G_SOURCE_REMOVE;
+}
+
+/* What a guest has found out is told on the network thread. */
+static void
 end (MoshiLink * self, MoshiFault * fault)
 {
   if (self->detached || self->ended) {
@@ -123,8 +153,12 @@ end (MoshiLink * self, MoshiFault * fault)
     return;
   }
   self->ended = TRUE;
+  self->fault = fault;
   drop_source (&self->output_source);
-  self->callbacks.ended (self, fault, self->user_data);
+  if (moshi_network_is_current (get_network (self)))
+    tell_end (self);
+  else
+    moshi_strand_invoke (self->strand, on_tell_end, ref_link (self), NULL);
 }
 
 /* The attempt */
@@ -236,7 +270,7 @@ on_network_event (SoupMessage * message, GSocketClientEvent event,
   else if (event == G_SOCKET_CLIENT_TLS_HANDSHAKED
       && G_IS_TLS_CONNECTION (connection))
     moshi_trust_let_go (G_TLS_CONNECTION (connection),
-        moshi_network_get_context (self->network));
+        moshi_network_get_context (get_network (self)));
 }
 
 static MoshiFault *
@@ -402,7 +436,7 @@ start_watch (MoshiLink * self)
   if (self->socket != NULL)
     moshi_guard_add (self->socket);
   self->watched = TRUE;
-  moshi_network_add_pulse (self->network, on_watch, self);
+  moshi_strand_add_pulse (self->strand, on_watch, self);
 }
 
 static void
@@ -411,7 +445,7 @@ stop_watch (MoshiLink * self)
   if (!self->watched)
     return;
   self->watched = FALSE;
-  moshi_network_remove_pulse (self->network, self);
+  moshi_strand_remove_pulse (self->strand, self);
   if (self->socket != NULL)
     moshi_guard_remove (self->socket);
 }
@@ -488,7 +522,7 @@ linger (MoshiLink * self)
   self->linger_source = g_timeout_source_new (LINGER);
   g_source_set_callback (self->linger_source, on_linger_timeout, self, NULL);
   g_source_attach (self->linger_source,
-      moshi_network_get_context (self->network));
+      moshi_strand_get_context (self->strand));
 }
 
 static void
@@ -524,7 +558,7 @@ on_connect_done (GObject * source, GAsyncResult * result, gpointer user_data)
 
 /**
  * moshi_link_new:
- * @network: the network thread, on which this is called
+ * @strand: within which this is called, on the network thread
  * @setup: where to and how
  * @callbacks: copied; all are required
  * @user_data: for @callbacks
@@ -536,7 +570,7 @@ on_connect_done (GObject * source, GAsyncResult * result, gpointer user_data)
  *     use the address
  */
 MoshiLink *
-moshi_link_new (MoshiNetwork * network, const MoshiLinkSetup * setup,
+moshi_link_new (MoshiStrand * strand, const MoshiLinkSetup * setup,
     const MoshiLinkCallbacks * callbacks, gpointer user_data)
 {
   SoupMessage *message = new_message (setup);
@@ -546,7 +580,7 @@ moshi_link_new (MoshiNetwork * network, const MoshiLinkSetup * setup,
     return NULL;
   self = g_new0 (MoshiLink, 1);
   self->refs = 1;
-  self->network = moshi_network_ref (network);
+  self->strand = moshi_strand_ref (strand);
   self->callbacks = *callbacks;
   self->user_data = user_data;
   self->host = g_strdup (setup->host);
@@ -673,7 +707,7 @@ moshi_link_want_write (MoshiLink * self)
   g_source_set_callback (self->output_source,
       G_SOURCE_FUNC (on_output), self, NULL);
   g_source_attach (self->output_source,
-      moshi_network_get_context (self->network));
+      moshi_strand_get_context (self->strand));
 }
 
 /**

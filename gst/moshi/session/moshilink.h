@@ -65,7 +65,7 @@ typedef struct
       GTlsCertificateFlags errors, gpointer user_data);
 } MoshiLinkCallbacks;
 
-MoshiLink *moshi_link_new (MoshiNetwork * network,
+MoshiLink *moshi_link_new (MoshiStrand * strand,
     const MoshiLinkSetup * setup, const MoshiLinkCallbacks * callbacks,
     gpointer user_data);
 void moshi_link_free (MoshiLink * self);

@@ -19,6 +19,7 @@ G_BEGIN_DECLS
 #ifdef __clang__
 #define MOSHI_REQUIRES(lock) __attribute__ ((requires_capability (lock)))
 #define MOSHI_GUARDED_BY(lock) __attribute__ ((guarded_by (lock)))
+#define MOSHI_UNCHECKED() __attribute__ ((no_thread_safety_analysis))
 
 /* GLib's own, with what they do to the lock */
 void g_mutex_lock (GMutex * mutex)
@@ -32,6 +33,7 @@ gboolean g_cond_wait_until (GCond * cond, GMutex * mutex, gint64 end_time)
 #else
 #define MOSHI_REQUIRES(lock)
 #define MOSHI_GUARDED_BY(lock)
+#define MOSHI_UNCHECKED()
 #endif
 
 G_END_DECLS

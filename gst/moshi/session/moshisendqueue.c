@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "moshisendqueue.h"
 
+#include "../protocol/moshioggreader.h"
 #include "../protocol/moshiopus.h"
 #include "moshilock.h"
 
@@ -111,7 +112,7 @@ moshi_send_queue_clear (MoshiSendQueue * self)
  * @wake: (out): whether the network thread must be told, once
  *
  * Returns: %TRUE when it was taken; %FALSE when it was dropped, because the
- *     queue is shut or full or this is no Opus packet
+ *     queue is shut or full or this is no Opus packet, or one that is too long
  */
 gboolean
 moshi_send_queue_push (MoshiSendQueue * self, GBytes * packet, gboolean * wake)
@@ -122,7 +123,7 @@ moshi_send_queue_push (MoshiSendQueue * self, GBytes * packet, gboolean * wake)
   gboolean taken;
 
   *wake = FALSE;
-  if (duration == 0)
+  if (duration == 0 || size > MOSHI_OGG_READER_MAX_PACKET)
     return FALSE;
   g_mutex_lock (&self->lock);
   taken = self->open && self->queued + duration <= self->max;

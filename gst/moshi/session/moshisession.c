@@ -6,7 +6,8 @@
  * ---------
  * Whatever a session decides is decided on the network thread: the functions
  * for other threads only hand in a command and return. What becomes of it is
- * told in moshicourse.c.
+ * told in moshicourse.c. Packets alone are sent by whoever has them, if the way
+ * is free (see moshinetwork.c).
  *
  * Locks. `lock` guards the gate and the stats; the send queue has a lock of its
  * own, taken after it. No callback and nothing foreign is called under them.
@@ -45,7 +46,7 @@ unref_session (MoshiSession * self)
   moshi_receiver_free (self->receiver);
   moshi_send_queue_free (self->queue);
   moshi_plan_free (self->plan);
-  moshi_network_unref (self->network);
+  moshi_strand_unref (self->strand);
   g_cond_clear (&self->cond);
   g_mutex_clear (&self->lock);
   g_free (self);
@@ -55,8 +56,14 @@ unref_session (MoshiSession * self)
 static void
 command (MoshiSession * self, GSourceFunc func)
 {
-  moshi_network_invoke (self->network, func, ref_session (self),
+  moshi_strand_invoke (self->strand, func, ref_session (self),
       (GDestroyNotify) unref_session);
+}
+
+static gboolean
+is_network_thread (MoshiSession * self)
+{
+  return moshi_network_is_current (moshi_strand_get_network (self->strand));
 }
 
 /* The gate */
@@ -179,7 +186,8 @@ on_stop (gpointer user_data)
  * file.
  *
  * Returns: (transfer full) (nullable): a session, or %NULL with @error set,
- *     most often to %MOSHI_ERROR_SETTINGS; @notify is not called then
+ *     most often to %MOSHI_ERROR_SETTINGS, or to %MOSHI_ERROR_CONNECT where the
+ *     process may open no more files; @notify is not called then
  */
 MoshiSession *
 moshi_session_new (const MoshiSessionConfig * config,
@@ -188,14 +196,18 @@ moshi_session_new (const MoshiSessionConfig * config,
     GDestroyNotify notify, GError ** error)
 {
   MoshiPlan *plan = moshi_plan_new (config, error);
+  MoshiStrand *strand = plan != NULL ? moshi_strand_new (error) : NULL;
   MoshiSession *self;
 
-  if (plan == NULL)
+  if (strand == NULL) {
+    g_clear_pointer (&plan, moshi_plan_free);
     return NULL;
+  }
   self = g_new0 (MoshiSession, 1);
   self->users = 1;
   self->refs = 1;
   self->plan = plan;
+  self->strand = strand;
   self->callback = callback;
   self->certificate_callback = certificate_callback;
   self->user_data = user_data;
@@ -210,7 +222,6 @@ moshi_session_new (const MoshiSessionConfig * config,
   if (plan->config->first_message != NULL)
     self->first = g_bytes_ref (plan->config->first_message);
   self->wants_first = self->first == NULL && plan->config->wants_first_message;
-  self->network = moshi_network_get ();
   return self;
 }
 
@@ -251,7 +262,7 @@ moshi_session_unref (MoshiSession * self)
   if (!g_atomic_int_dec_and_test (&self->users))
     return;
   moshi_session_stop (self);
-  if (moshi_network_is_current (self->network))
+  if (is_network_thread (self))
     command (self, on_release);
   else
     on_release (self);
@@ -302,7 +313,9 @@ moshi_session_set_first_message (MoshiSession * self, GBytes * message)
  * @self: a session
  * @packet: (transfer none): one Opus packet
  *
- * Puts a packet into the send queue. Never waits.
+ * Sends a packet: at once and in the caller's thread where the connection takes
+ * it and nobody is busy with it, else through the send queue and the network
+ * thread. Never waits, and calls nobody back.
  *
  * Returns: %TRUE when it was taken; %FALSE when it was dropped and counted as
  *     such, because there is no session to send it to or the queue is full; or
@@ -314,7 +327,7 @@ moshi_session_send (MoshiSession * self, GBytes * packet)
   gboolean wake;
   gboolean taken = moshi_send_queue_push (self->queue, packet, &wake);
 
-  if (wake)
+  if (wake && !moshi_course_send (self))
     command (self, on_wake);
   return taken;
 }
@@ -382,7 +395,7 @@ moshi_session_stop (MoshiSession * self)
   g_mutex_unlock (&self->lock);
   if (first)
     command (self, on_stop);
-  if (moshi_network_is_current (self->network))
+  if (is_network_thread (self))
     return;
 
   until = g_get_monotonic_time () + STOP_WAIT;

@@ -21,7 +21,7 @@ struct _MoshiSession
 
   /* immutable after moshi_session_new() */
   MoshiPlan *plan;
-  MoshiNetwork *network;
+  MoshiStrand *strand;
   MoshiSessionCallback callback;
   MoshiSessionCertificateCallback certificate_callback;
   gpointer user_data;
@@ -37,7 +37,7 @@ struct _MoshiSession
   GBytes *first;                /* lock; the first message, or NULL */
   gboolean wants_first;         /* lock; no attempt before there is one */
 
-  /* network thread only */
+  /* in the strand only */
   MoshiLife *life;
   MoshiReceiver *receiver;
   MoshiLink *link;
@@ -59,11 +59,12 @@ struct _MoshiSession
 gboolean moshi_session_enter_callback (MoshiSession * self);
 void moshi_session_leave_callback (MoshiSession * self);
 
-/* The network thread's side */
+/* The strand's side */
 void moshi_course_begin (MoshiSession * self);
 void moshi_course_end (MoshiSession * self);
 void moshi_course_go_on (MoshiSession * self);
 void moshi_course_wake (MoshiSession * self);
+gboolean moshi_course_send (MoshiSession * self);
 void moshi_course_close (MoshiSession * self);
 void moshi_course_handle (MoshiSession * self, MoshiLifeEvent event);
 void moshi_course_on_received (const MoshiSessionEvent * event,

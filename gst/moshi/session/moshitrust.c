@@ -185,7 +185,7 @@ is_system (GTlsDatabase * database)
  *
  * Frees what the connection needed to check its peer. It checks none any more:
  * a server that wants to begin anew, which TLS 1.3 does away with, then meets a
- * client that trusts nobody.
+ * client that trusts nobody, and asks nobody for a certificate of its own.
  */
 void
 moshi_trust_let_go (GTlsConnection * connection, GMainContext * context)
@@ -193,6 +193,7 @@ moshi_trust_let_go (GTlsConnection * connection, GMainContext * context)
   gboolean is_large = is_system (g_tls_connection_get_database (connection));
 
   g_tls_connection_set_database (connection, NULL);
+  g_tls_connection_set_interaction (connection, NULL);
   if (is_large)
     trim_later (context);
 }
