@@ -634,6 +634,7 @@ test_launch (gconstpointer data)
 
   /* Another program cannot load what was built with a sanitizer. */
   if (program == NULL || BENCH_IS_SANITIZED) {
+    g_rmdir (directory);
     g_test_skip ("no gst-launch-1.0 here that could load the plugin");
     return;
   }

@@ -51,7 +51,6 @@ test_echo (void)
     g_assert_true (g_bytes_equal (packet, seen->bytes));
     g_assert_cmpuint (seen->index, ==, 0);
   }
-  moshi_session_drain (session);
   moshi_session_close (session);
   g_assert_cmpint (watcher_wait_end (watcher)->kind, ==,
       MOSHI_SESSION_FINISHED);
@@ -622,48 +621,6 @@ test_close_while_waiting (void)
       MOSHI_SESSION_FINISHED);
 }
 
-static void
-close_when_drained (Peer * peer, gpointer user_data)
-{
-  Shared *shared = user_data;
-
-  if (!begin (peer))
-    return;
-  shared_wait (shared, &shared->go, 1);
-  peer_send_close (peer, 1000, NULL);
-  peer_read_until_gone (peer);
-}
-
-/* While draining an end that nobody asked for may have cost answers. */
-static void
-test_lost_while_draining (void)
-{
-  Shared shared;
-  PeerServer *server;
-  g_autoptr (Watcher) watcher = watcher_new ();
-  g_autoptr (MoshiSession) session = NULL;
-  MoshiSessionConfig *config;
-  const Seen *end;
-
-  shared_init (&shared);
-  server = peer_server_new (close_when_drained, &shared);
-  config = new_config (peer_server_get_port (server));
-  config->life.resume = TRUE;
-  config->life.retries = 5;
-  session = watcher_open (watcher, config);
-  watcher_wait_state (watcher, MOSHI_LIFE_READY);
-  send_packets (session, 1);
-  moshi_session_drain (session);
-  watcher_wait_state (watcher, MOSHI_LIFE_DRAINING);
-  shared_add (&shared, &shared.go);
-  end = watcher_wait_end (watcher);
-  g_assert_error (end->error, MOSHI_ERROR, MOSHI_ERROR_LOST);
-  g_assert_cmpuint (end->close_code, ==, 1000);
-  g_assert_cmpuint (watcher_count (watcher, MOSHI_SESSION_RETRY), ==, 0);
-  peer_server_free (server);
-  shared_clear (&shared);
-}
-
 /* A peer that never reads */
 
 static void
@@ -739,7 +696,6 @@ test_stop_says_goodbye (void)
   moshi_session_close (session);
   moshi_session_restart (session);
   moshi_session_open (session);
-  moshi_session_drain (session);
   moshi_session_stop (session);
   moshi_session_unref (session);
   peer_server_free (server);
@@ -758,7 +714,6 @@ test_unopened (void)
       watcher_ref (watcher), (GDestroyNotify) watcher_unref, NULL);
 
   g_assert_false (moshi_session_send (session, packet));
-  moshi_session_drain (session);
   moshi_session_close (session);
   g_assert_cmpint (watcher_wait_end (watcher)->kind, ==,
       MOSHI_SESSION_FINISHED);
@@ -930,7 +885,6 @@ main (int argc, char **argv)
   g_test_add_func ("/session/close-writes-queue", test_close_writes_queue);
   g_test_add_func ("/session/close-unanswered", test_close_unanswered);
   g_test_add_func ("/session/close-while-waiting", test_close_while_waiting);
-  g_test_add_func ("/session/lost-while-draining", test_lost_while_draining);
   g_test_add_func ("/session/never-read", test_never_read);
   g_test_add_func ("/session/stop-says-goodbye", test_stop_says_goodbye);
   g_test_add_func ("/session/unopened", test_unopened);

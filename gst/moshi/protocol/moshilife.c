@@ -4,11 +4,10 @@
 /*
  * The life of a session
  * ---------------------
- * One table, `rules`, has a rule for every pair of phase and event; what has
- * no meaning in a phase is ignored there, because a peer and a user choose
- * their moments freely. A phase is a #MoshiLifeState, but for CLOSING, which
- * users see as draining: our close is on its way and any end is a clean one,
- * whereas an end in DRAINING proper may have cost answers and is an error.
+ * One table, `rules`, has a rule for every pair of state and event; what has
+ * no meaning in a state is ignored there, because a peer and a user choose
+ * their moments freely. In DRAINING our close is on its way, and any end is a
+ * clean one.
  *
  * Failures are counted in a row. The count goes back to nought not when a
  * session becomes ready, but when it has proved that it works: when the server
@@ -42,26 +41,14 @@
 /* First backoff; each further one is twice as long, in ms. */
 #define BACKOFF_FIRST 250
 
-typedef enum
-{
-  PHASE_IDLE,
-  PHASE_CONNECTING,
-  PHASE_WAITING,
-  PHASE_READY,
-  PHASE_DRAINING,
-  PHASE_CLOSING,
-  PHASE_LOST,
-  PHASE_CLOSED,
-  N_PHASES
-} Phase;
+#define N_STATES (MOSHI_LIFE_LOST + 1)
 
 struct _MoshiLife
 {
   MoshiLifeConfig config;
-  Phase phase;
+  MoshiLifeState state;
   MoshiLifeReason reason;
   gint64 deadline;              /* µs, or -1 for none */
-  gboolean drain;               /* no input will come in the next session */
   guint attempts;               /* begun since a session proved itself */
   guint failures;               /* ended badly since then */
   guint sessions;
@@ -84,9 +71,9 @@ deadline_after (gint64 now, guint ms)
 }
 
 static void
-enter (MoshiLife * self, Phase phase, gint64 deadline)
+enter (MoshiLife * self, MoshiLifeState state, gint64 deadline)
 {
-  self->phase = phase;
+  self->state = state;
   self->deadline = deadline;
 }
 
@@ -100,7 +87,7 @@ static MoshiLifeAction
 connect (MoshiLife * self, gint64 now, guint32 random)
 {
   self->attempts++;
-  enter (self, PHASE_CONNECTING,
+  enter (self, MOSHI_LIFE_CONNECTING,
       deadline_after (now, self->config.connect_timeout));
   return MOSHI_LIFE_DO_CONNECT;
 }
@@ -108,7 +95,7 @@ connect (MoshiLife * self, gint64 now, guint32 random)
 static MoshiLifeAction
 wait_for_handshake (MoshiLife * self, gint64 now, guint32 random)
 {
-  enter (self, PHASE_WAITING,
+  enter (self, MOSHI_LIFE_WAITING,
       deadline_after (now, self->config.handshake_timeout));
   return MOSHI_LIFE_DO_NOTHING;
 }
@@ -120,7 +107,7 @@ start (MoshiLife * self, gint64 now, guint32 random)
   self->ready_since = now;
   self->fed = self->owed = self->taken = 0;
   self->answered = FALSE;
-  enter (self, self->drain ? PHASE_DRAINING : PHASE_READY, -1);
+  enter (self, MOSHI_LIFE_READY, -1);
   return MOSHI_LIFE_DO_START;
 }
 
@@ -171,26 +158,10 @@ hear (MoshiLife * self, gint64 now, guint32 random)
   return MOSHI_LIFE_DO_NOTHING;
 }
 
-/* Drained before there is a session: the one to come takes no input. */
-static MoshiLifeAction
-note_drain (MoshiLife * self, gint64 now, guint32 random)
-{
-  self->drain = TRUE;
-  return MOSHI_LIFE_DO_NOTHING;
-}
-
-static MoshiLifeAction
-drain (MoshiLife * self, gint64 now, guint32 random)
-{
-  self->drain = TRUE;
-  self->phase = PHASE_DRAINING;
-  return MOSHI_LIFE_DO_NOTHING;
-}
-
 static MoshiLifeAction
 close_link (MoshiLife * self, gint64 now, guint32 random)
 {
-  enter (self, PHASE_CLOSING,
+  enter (self, MOSHI_LIFE_DRAINING,
       now + self->config.close_timeout * G_GINT64_CONSTANT (1000));
   return MOSHI_LIFE_DO_CLOSE;
 }
@@ -198,21 +169,21 @@ close_link (MoshiLife * self, gint64 now, guint32 random)
 static MoshiLifeAction
 finish (MoshiLife * self, gint64 now, guint32 random)
 {
-  enter (self, PHASE_CLOSED, -1);
+  enter (self, MOSHI_LIFE_CLOSED, -1);
   return MOSHI_LIFE_DO_ABORT | MOSHI_LIFE_DO_FINISH;
 }
 
 static MoshiLifeAction
 fail (MoshiLife * self, gint64 now, guint32 random)
 {
-  enter (self, PHASE_CLOSED, -1);
+  enter (self, MOSHI_LIFE_CLOSED, -1);
   return MOSHI_LIFE_DO_ABORT | MOSHI_LIFE_DO_FAIL;
 }
 
 static MoshiLifeAction
 stop (MoshiLife * self, gint64 now, guint32 random)
 {
-  enter (self, PHASE_CLOSED, -1);
+  enter (self, MOSHI_LIFE_CLOSED, -1);
   return MOSHI_LIFE_DO_ABORT;
 }
 
@@ -235,7 +206,7 @@ retry (MoshiLife * self, gint64 now, guint32 random)
   if (self->config.retries >= 0
       && self->failures > (guint) self->config.retries)
     return fail (self, now, random);
-  enter (self, PHASE_LOST, now + backoff (self, random));
+  enter (self, MOSHI_LIFE_LOST, now + backoff (self, random));
   return MOSHI_LIFE_DO_ABORT;
 }
 
@@ -256,7 +227,6 @@ lose (MoshiLife * self, gint64 now, guint32 random)
 static MoshiLifeAction
 restart (MoshiLife * self, gint64 now, guint32 random)
 {
-  self->drain = FALSE;
   self->attempts = 0;
   self->failures = 0;
   return MOSHI_LIFE_DO_CLOSE | connect (self, now, random);
@@ -285,13 +255,6 @@ time_out_ready (MoshiLife * self, gint64 now, guint32 random)
 }
 
 static MoshiLifeAction
-time_out_drain (MoshiLife * self, gint64 now, guint32 random)
-{
-  self->reason = MOSHI_LIFE_REASON_IDLE_TIMEOUT;
-  return fail (self, now, random);
-}
-
-static MoshiLifeAction
 time_out_close (MoshiLife * self, gint64 now, guint32 random)
 {
   self->reason = MOSHI_LIFE_REASON_CLOSE_TIMEOUT;
@@ -299,14 +262,13 @@ time_out_close (MoshiLife * self, gint64 now, guint32 random)
 }
 
 /* *INDENT-OFF* */
-static const Rule rules[N_PHASES][MOSHI_LIFE_N_EVENTS] = {
-  [PHASE_IDLE] = {
+static const Rule rules[N_STATES][MOSHI_LIFE_N_EVENTS] = {
+  [MOSHI_LIFE_IDLE] = {
     [MOSHI_LIFE_OPEN] = connect,
     [MOSHI_LIFE_UPGRADED] = ignore,
     [MOSHI_LIFE_HANDSHAKE] = ignore,
     [MOSHI_LIFE_MESSAGE] = ignore,
     [MOSHI_LIFE_FED] = ignore,
-    [MOSHI_LIFE_DRAIN] = note_drain,
     [MOSHI_LIFE_CLOSE] = finish,
     [MOSHI_LIFE_RESTART] = ignore,
     [MOSHI_LIFE_FAILED] = ignore,
@@ -317,13 +279,12 @@ static const Rule rules[N_PHASES][MOSHI_LIFE_N_EVENTS] = {
   },
   /* A restart here and while waiting has nothing to end: the session to come
    * is a new one, and its place in a busy server's queue is kept. */
-  [PHASE_CONNECTING] = {
+  [MOSHI_LIFE_CONNECTING] = {
     [MOSHI_LIFE_OPEN] = ignore,
     [MOSHI_LIFE_UPGRADED] = wait_for_handshake,
     [MOSHI_LIFE_HANDSHAKE] = ignore,
     [MOSHI_LIFE_MESSAGE] = ignore,
     [MOSHI_LIFE_FED] = ignore,
-    [MOSHI_LIFE_DRAIN] = note_drain,
     [MOSHI_LIFE_CLOSE] = finish,
     [MOSHI_LIFE_RESTART] = ignore,
     [MOSHI_LIFE_FAILED] = retry,
@@ -332,13 +293,12 @@ static const Rule rules[N_PHASES][MOSHI_LIFE_N_EVENTS] = {
     [MOSHI_LIFE_TIMER] = time_out_connect,
     [MOSHI_LIFE_STOP] = stop,
   },
-  [PHASE_WAITING] = {
+  [MOSHI_LIFE_WAITING] = {
     [MOSHI_LIFE_OPEN] = ignore,
     [MOSHI_LIFE_UPGRADED] = ignore,
     [MOSHI_LIFE_HANDSHAKE] = start,
     [MOSHI_LIFE_MESSAGE] = ignore,
     [MOSHI_LIFE_FED] = ignore,
-    [MOSHI_LIFE_DRAIN] = note_drain,
     [MOSHI_LIFE_CLOSE] = close_link,
     [MOSHI_LIFE_RESTART] = ignore,
     [MOSHI_LIFE_FAILED] = retry,
@@ -347,13 +307,12 @@ static const Rule rules[N_PHASES][MOSHI_LIFE_N_EVENTS] = {
     [MOSHI_LIFE_TIMER] = time_out_handshake,
     [MOSHI_LIFE_STOP] = stop,
   },
-  [PHASE_READY] = {
+  [MOSHI_LIFE_READY] = {
     [MOSHI_LIFE_OPEN] = ignore,
     [MOSHI_LIFE_UPGRADED] = ignore,
     [MOSHI_LIFE_HANDSHAKE] = ignore,
     [MOSHI_LIFE_MESSAGE] = hear,
     [MOSHI_LIFE_FED] = feed,
-    [MOSHI_LIFE_DRAIN] = drain,
     [MOSHI_LIFE_CLOSE] = close_link,
     [MOSHI_LIFE_RESTART] = restart,
     [MOSHI_LIFE_FAILED] = lose,
@@ -362,29 +321,12 @@ static const Rule rules[N_PHASES][MOSHI_LIFE_N_EVENTS] = {
     [MOSHI_LIFE_TIMER] = time_out_ready,
     [MOSHI_LIFE_STOP] = stop,
   },
-  /* Never resumed: a new session could not give the answers that are due. */
-  [PHASE_DRAINING] = {
-    [MOSHI_LIFE_OPEN] = ignore,
-    [MOSHI_LIFE_UPGRADED] = ignore,
-    [MOSHI_LIFE_HANDSHAKE] = ignore,
-    [MOSHI_LIFE_MESSAGE] = hear,
-    [MOSHI_LIFE_FED] = feed,
-    [MOSHI_LIFE_DRAIN] = ignore,
-    [MOSHI_LIFE_CLOSE] = close_link,
-    [MOSHI_LIFE_RESTART] = restart,
-    [MOSHI_LIFE_FAILED] = fail,
-    [MOSHI_LIFE_REFUSED] = fail,
-    [MOSHI_LIFE_PEER_CLOSED] = fail,
-    [MOSHI_LIFE_TIMER] = time_out_drain,
-    [MOSHI_LIFE_STOP] = stop,
-  },
-  [PHASE_CLOSING] = {
+  [MOSHI_LIFE_DRAINING] = {
     [MOSHI_LIFE_OPEN] = ignore,
     [MOSHI_LIFE_UPGRADED] = ignore,
     [MOSHI_LIFE_HANDSHAKE] = ignore,
     [MOSHI_LIFE_MESSAGE] = ignore,
     [MOSHI_LIFE_FED] = ignore,
-    [MOSHI_LIFE_DRAIN] = ignore,
     [MOSHI_LIFE_CLOSE] = ignore,
     [MOSHI_LIFE_RESTART] = ignore,
     [MOSHI_LIFE_FAILED] = finish,
@@ -393,13 +335,12 @@ static const Rule rules[N_PHASES][MOSHI_LIFE_N_EVENTS] = {
     [MOSHI_LIFE_TIMER] = time_out_close,
     [MOSHI_LIFE_STOP] = stop,
   },
-  [PHASE_LOST] = {
+  [MOSHI_LIFE_LOST] = {
     [MOSHI_LIFE_OPEN] = ignore,
     [MOSHI_LIFE_UPGRADED] = ignore,
     [MOSHI_LIFE_HANDSHAKE] = ignore,
     [MOSHI_LIFE_MESSAGE] = ignore,
     [MOSHI_LIFE_FED] = ignore,
-    [MOSHI_LIFE_DRAIN] = note_drain,
     [MOSHI_LIFE_CLOSE] = finish,
     [MOSHI_LIFE_RESTART] = connect,
     [MOSHI_LIFE_FAILED] = ignore,
@@ -408,13 +349,12 @@ static const Rule rules[N_PHASES][MOSHI_LIFE_N_EVENTS] = {
     [MOSHI_LIFE_TIMER] = connect,
     [MOSHI_LIFE_STOP] = stop,
   },
-  [PHASE_CLOSED] = {
+  [MOSHI_LIFE_CLOSED] = {
     [MOSHI_LIFE_OPEN] = ignore,
     [MOSHI_LIFE_UPGRADED] = ignore,
     [MOSHI_LIFE_HANDSHAKE] = ignore,
     [MOSHI_LIFE_MESSAGE] = ignore,
     [MOSHI_LIFE_FED] = ignore,
-    [MOSHI_LIFE_DRAIN] = ignore,
     [MOSHI_LIFE_CLOSE] = ignore,
     [MOSHI_LIFE_RESTART] = ignore,
     [MOSHI_LIFE_FAILED] = ignore,
@@ -484,7 +424,7 @@ moshi_life_handle (MoshiLife * self, MoshiLifeEvent event, gint64 now,
   if (event == MOSHI_LIFE_FAILED || event == MOSHI_LIFE_REFUSED
       || event == MOSHI_LIFE_PEER_CLOSED)
     self->reason = MOSHI_LIFE_REASON_NONE;
-  return rules[self->phase][event] (self, now, random);
+  return rules[self->state][event] (self, now, random);
 }
 
 /**
@@ -542,18 +482,7 @@ moshi_life_get_deadline (MoshiLife * self)
 MoshiLifeState
 moshi_life_get_state (MoshiLife * self)
 {
-  static const MoshiLifeState states[N_PHASES] = {
-    [PHASE_IDLE] = MOSHI_LIFE_IDLE,
-    [PHASE_CONNECTING] = MOSHI_LIFE_CONNECTING,
-    [PHASE_WAITING] = MOSHI_LIFE_WAITING,
-    [PHASE_READY] = MOSHI_LIFE_READY,
-    [PHASE_DRAINING] = MOSHI_LIFE_DRAINING,
-    [PHASE_CLOSING] = MOSHI_LIFE_DRAINING,
-    [PHASE_LOST] = MOSHI_LIFE_LOST,
-    [PHASE_CLOSED] = MOSHI_LIFE_CLOSED,
-  };
-
-  return states[self->phase];
+  return self->state;
 }
 
 /**

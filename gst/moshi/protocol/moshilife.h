@@ -28,7 +28,6 @@ typedef enum
  * @MOSHI_LIFE_HANDSHAKE: message kind 00 has come
  * @MOSHI_LIFE_MESSAGE: any other message has come
  * @MOSHI_LIFE_FED: audio was put on the wire
- * @MOSHI_LIFE_DRAIN: no more input will come; answers still may
  * @MOSHI_LIFE_CLOSE: the user wants a clean end
  * @MOSHI_LIFE_RESTART: the user wants a new conversation
  * @MOSHI_LIFE_FAILED: the attempt or the connection ended with an error that
@@ -46,7 +45,6 @@ typedef enum
   MOSHI_LIFE_HANDSHAKE,
   MOSHI_LIFE_MESSAGE,
   MOSHI_LIFE_FED,
-  MOSHI_LIFE_DRAIN,
   MOSHI_LIFE_CLOSE,
   MOSHI_LIFE_RESTART,
   MOSHI_LIFE_FAILED,

@@ -130,16 +130,6 @@ on_wake (gpointer user_data)
 }
 
 static gboolean
-on_drain (gpointer user_data)
-{
-  MoshiSession *self = user_data;
-
-  moshi_send_queue_shut (self->queue);
-  moshi_course_handle (self, MOSHI_LIFE_DRAIN);
-  return G_SOURCE_REMOVE;
-}
-
-static gboolean
 on_close (gpointer user_data)
 {
   moshi_course_close (user_data);
@@ -330,19 +320,6 @@ moshi_session_send (MoshiSession * self, GBytes * packet)
   if (wake && !moshi_course_send (self))
     command (self, on_wake);
   return taken;
-}
-
-/**
- * moshi_session_drain:
- * @self: a session
- *
- * No more input will come. What was taken is sent, answers are still given out,
- * and from now on a lost connection is an error, for answers may be missing.
- */
-void
-moshi_session_drain (MoshiSession * self)
-{
-  command (self, on_drain);
 }
 
 /**

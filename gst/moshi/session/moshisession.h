@@ -170,7 +170,6 @@ MoshiSession *moshi_session_ref (MoshiSession * self);
 void moshi_session_unref (MoshiSession * self);
 void moshi_session_open (MoshiSession * self);
 gboolean moshi_session_send (MoshiSession * self, GBytes * packet);
-void moshi_session_drain (MoshiSession * self);
 void moshi_session_set_first_message (MoshiSession * self, GBytes * message);
 void moshi_session_close (MoshiSession * self);
 void moshi_session_restart (MoshiSession * self);
