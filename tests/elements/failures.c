@@ -9,6 +9,7 @@
 #include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "../session/peer.h"
 
@@ -524,6 +525,32 @@ test_settings (gconstpointer data)
     g_assert_null (strstr (error->message, "half"));
 }
 
+/* GLib ends a process that finds no file descriptor for a main context. */
+static void
+test_no_descriptors (void)
+{
+  static const Expected expected = { RESOURCE (OPEN_READ_WRITE),
+    "files and connections", "ulimit -n", 0, 0
+  };
+  g_autoptr (Bench) bench = bench_new (TONE " ! moshi name=m uri=ws://127.0.0.1"
+      " ! fakesink");
+  g_autoptr (GstMessage) message = NULL;
+  struct rlimit limit, few;
+
+  gst_element_set_state (bench_get_pipeline (bench), GST_STATE_READY);
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+  few = limit;
+  few.rlim_cur = 6;
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &few), ==, 0);
+  g_assert_cmpint (gst_element_set_state (bench_get_moshi (bench),
+          GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+  bench_stop (bench);
+  g_assert_cmpuint (bench_count_type (bench, GST_MESSAGE_ERROR), ==, 1);
+  message = bench_get_nth (bench, GST_MESSAGE_ERROR, 0);
+  check_message (bench, message, &expected);
+}
+
 /* --- TLS ----------------------------------------------------------------- */
 
 static gboolean
@@ -911,6 +938,7 @@ main (int argc, char **argv)
   g_test_add_func ("/failures/refused", test_refused);
   g_test_add_func ("/failures/unknown-host", test_unknown_host);
   g_test_add_func ("/failures/silent", test_silent);
+  g_test_add_func ("/failures/no-descriptors", test_no_descriptors);
   g_test_add_func ("/failures/not-http", test_not_http);
   g_test_add_func ("/failures/close-reason", test_close_reason);
   g_test_add_func ("/failures/proxy", test_proxy);
