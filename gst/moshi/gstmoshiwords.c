@@ -834,6 +834,16 @@ ref_pad (GstMoshiWords * self)
   return pad;
 }
 
+/* Whether what stands before all text has been pushed: it may have waited when a
+ * flush came, and is gone with all else that did. Caps come last. */
+static gboolean
+is_started (GstPad * pad)
+{
+  g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
+
+  return caps != NULL;
+}
+
 /**
  * gst_moshi_words_flush:
  * @self: words
@@ -852,10 +862,13 @@ gst_moshi_words_flush (GstMoshiWords * self, GstEvent * event)
 
   gst_pad_push_event (pad, gst_event_ref (event));
   g_mutex_lock (&self->lock);
-  if (self->pad && start)
+  if (self->pad && start) {
     gst_moshi_text_pad_flush_start (self->pad);
-  else if (self->pad)
+  } else if (self->pad) {
+    /* The task stands still between the two. */
+    self->started = is_started (pad);
     gst_moshi_text_pad_flush_stop (self->pad);
+  }
   self->segment_sent = FALSE;
   g_mutex_unlock (&self->lock);
   if (start)

@@ -364,6 +364,42 @@ test_blocked_stop (void)
   harness_free (self);
 }
 
+/* A flush takes what waits, but not what has to stand before all text. */
+static void
+test_blocked_flush (void)
+{
+  MoshiStandinConfig config;
+  HarnessTrack *track;
+  GstPad *pad;
+  GstEvent *start;
+  GstCaps *caps;
+  gulong probe;
+  Harness *self;
+
+  init_config (&config, sentence);
+  config.text_every = 10;
+  self = new_file (&config, 10, "", "fakesink async=false");
+  track = harness_track (self, "m", "text");
+  pad = gst_element_get_static_pad (self->moshi, "text");
+  probe = gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BLOCK_DOWNSTREAM, block,
+      NULL, NULL);
+  harness_set_state (self, GST_STATE_PLAYING);
+  harness_wait_stat (self, "samples-received", 24000);
+  g_assert_true (gst_element_seek_simple (self->pipeline, GST_FORMAT_TIME,
+          GST_SEEK_FLAG_FLUSH, 0));
+  gst_pad_remove_probe (pad, probe);
+  harness_wait_eos (self);
+  g_assert_cmpuint (track->buffers->len, >, 0);
+  start = gst_pad_get_sticky_event (pad, GST_EVENT_STREAM_START, 0);
+  caps = gst_pad_get_current_caps (pad);
+  g_assert_nonnull (start);
+  g_assert_nonnull (caps);
+  gst_event_unref (start);
+  gst_caps_unref (caps);
+  gst_object_unref (pad);
+  harness_free (self);
+}
+
 /* --- the pad, in each state ---------------------------------------------- */
 
 static void
@@ -782,6 +818,7 @@ add_tests (void)
   g_test_add_func ("/text/live-preroll", test_live_preroll);
   g_test_add_func ("/text/blocked", test_blocked);
   g_test_add_func ("/text/blocked-stop", test_blocked_stop);
+  g_test_add_func ("/text/blocked-flush", test_blocked_flush);
   g_test_add_func ("/text/request-and-release", test_request_and_release);
   g_test_add_func ("/text/late-request", test_late_request);
   g_test_add_data_func ("/text/matroska/words", sentence, test_matroska);
