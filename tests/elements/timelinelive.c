@@ -294,6 +294,8 @@ test_flush (void)
   SweepingHeard heard;
 
   speak (self, "in", CAPS, 1000);
+  /* The last of what it said is there, and not due yet. */
+  harness_wait_stat (self, "samples-received", 11 * 1920);
   g_assert_true (gst_pad_send_event (pad, gst_event_new_flush_start ()));
   harness_lock (self);
   before = self->out->buffers->len;
