@@ -18,14 +18,34 @@
 #define MAX_STEPS 40000         /* at one moment, in which it may all be made */
 #define MAX_CONCEAL MS (125)
 
-/* The cap on the backlog, a word, the widest spread, and what a base may be off
- * by that moves by 3 % for all that time */
-#define MAX_QUEUE MS (2000 + 1000 + 420 + 1350)
-#define MAX_WORD MS (1120)
+#define LONGEST MS (120)        /* packet */
+#define PERIOD MS (8)           /* of the voice */
+
+/* What may wait. The next sample that comes would lag by L = now - arrived; the
+ * one that is heard lags by now - overdue - (arrived - queued), that is, by
+ * L - overdue + queued; the delay beyond the base is `excess` and the spread. So
+ *
+ *   queued = excess + spread + overdue + (base - L).
+ *
+ * excess: 2 s are kept. Spread: 400 ms, and 20 for drift. The base is no later
+ * than the last slot of those it is found by: than the first sample of it, which
+ * has been in time by the length of that slot, 80 ms and less than a packet more,
+ * and of another one that is not full yet. Time that goes by, and drift, make it
+ * less, for L grows by more than the base. */
+#define MAX_QUEUE (MS (2000) + MS (420) + MS (80) + LONGEST + MS (80))
+
+/* More is played while a word under way ends, within 1 s, and what is played at
+ * once with its end: a period more, or the rest of a packet. However much comes
+ * meanwhile: that is the only time it is waited for. */
+#define MAX_WORD MS (1000)
 
 /* With a margin nothing leaves before it is due, so that when it has the output
  * is ahead by the longest packet at most. */
 #define MAX_AHEAD MS (120)
+
+/* Those of one duration have a pause inside, a third of them, if they are kept
+ * whole. */
+#define WITH_PAUSE MS (60)
 
 typedef struct
 {
@@ -52,7 +72,7 @@ typedef struct
   guint gone;                   /* of the oldest one */
   guint told;                   /* packets described */
   guint64 arrived, played, made, forgotten, queued;
-  gint64 beyond;                /* played while the queue was too long */
+  gint64 beyond;                /* heard while the queue was too long */
   gint64 concealed;             /* since something else was heard */
 } Watch;
 
@@ -92,6 +112,17 @@ remove_audio (Watch * self, guint duration)
   }
 }
 
+static void
+describe_packet (Watch * self, const Packet * packet, guint left)
+{
+  if (self->kind == WHOLE && packet->loud && packet->duration == WITH_PAUSE) {
+    moshi_playout_describe (self->playout, left / 3, TRUE);
+    moshi_playout_describe (self->playout, left / 3, FALSE);
+    left /= 3;
+  }
+  moshi_playout_describe (self->playout, left, packet->loud);
+}
+
 /* Describes the packets that follow, until so much is described. */
 static void
 describe (Watch * self, guint64 wanted)
@@ -101,7 +132,7 @@ describe (Watch * self, guint64 wanted)
     guint64 described = moshi_playout_get_described (self->playout);
     guint left = packet->duration - (self->told == 0 ? self->gone : 0);
 
-    moshi_playout_describe (self->playout, left, packet->loud);
+    describe_packet (self, packet, left);
     g_assert_cmpuint (moshi_playout_get_described (self->playout), ==,
         described + left);
     self->told++;
@@ -119,7 +150,6 @@ arrive (Watch * self, guint8 what)
   g_queue_push_tail (&self->packets, packet);
   self->arrived += packet->duration;
   self->queued += packet->duration;
-  self->beyond = 0;             /* what more of a burst comes may wait for a word */
   moshi_playout_arrive (self->playout, packet->duration, self->now);
   if (what & 16)
     describe (self, self->queued);
@@ -151,7 +181,7 @@ check_decision (Watch * self, const MoshiPlayoutDecision * decision,
 static void
 stretch (Watch * self, gint pace, guint * taken, guint * made)
 {
-  guint change = MIN (MS (8), self->queued / 2);
+  guint change = MIN (PERIOD, self->queued / 2);
 
   change -= change % 12;
   if (self->kind == EVEN)
@@ -170,17 +200,18 @@ stretch (Watch * self, gint pace, guint * taken, guint * made)
 }
 
 /* What is beyond the cap is dropped, after the end of the word that is heard at
- * the latest. What is overdue, the owner being late, is no delay. */
+ * the latest. */
 static void
-check_queue (Watch * self, guint taken)
+check_queue (Watch * self, gint64 heard)
 {
   gint64 overdue = self->now - self->position - self->offset - self->margin;
+  gint64 rest = self->kind == WHOLE ? LONGEST : PERIOD;
 
   if ((gint64) self->queued > MAX_QUEUE + MAX (overdue, 0))
-    self->beyond += taken;
+    self->beyond += heard;
   else
     self->beyond = 0;
-  g_assert_cmpint (self->beyond, <=, MAX_WORD);
+  g_assert_cmpint (self->beyond, <, MAX_WORD + rest);
 }
 
 static void
@@ -203,7 +234,7 @@ obey (Watch * self, const MoshiPlayoutDecision * decision)
     self->played += taken;
   self->concealed = decision->step == MOSHI_PLAYOUT_CONCEAL ?
       self->concealed + made : 0;
-  check_queue (self, decision->step == MOSHI_PLAYOUT_PLAY ? taken : 0);
+  check_queue (self, decision->step == MOSHI_PLAYOUT_PLAY ? taken : made);
   moshi_playout_done (self->playout, decision->step, taken, made);
   moshi_playout_count (&self->counters, decision->step, taken, made);
 }

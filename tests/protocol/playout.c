@@ -443,6 +443,32 @@ test_cap_in_word (gconstpointer whole)
   owner_clear (&owner);
 }
 
+/* A pause that is played with what stands around it, in one packet, ends the word
+ * that is heard as any other does: none after it is waited for. */
+static void
+test_cap_in_packets (void)
+{
+  Owner owner;
+  gint64 at;
+  guint i;
+
+  owner_init (&owner, MS (60), 0, 0);
+  owner.whole = TRUE;
+  run (&owner, 0);
+  at = talk (&owner, MS (500), 20);
+  for (i = 0; i < 75; i++) {
+    arrive (&owner, MS (80), at);
+    moshi_playout_describe (owner.playout, MS (30), TRUE);
+    moshi_playout_describe (owner.playout, MS (20), FALSE);
+    moshi_playout_describe (owner.playout, MS (30), TRUE);
+  }
+  run_until (&owner, at + MS (1000));
+  /* 6 s less 2, and less what a stall may be taken for at first: jitter */
+  g_assert_cmpuint (owner.counters.dropped, >=, MS (3500));
+  g_assert_cmpuint (moshi_playout_get_queued (owner.playout), <=, MS (2480));
+  owner_clear (&owner);
+}
+
 /* Of a burst with no pause in it as much as the cap is kept. */
 static void
 test_burst (void)
@@ -624,6 +650,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/playout/cap/word/audio", NULL, test_cap_in_word);
   g_test_add_data_func ("/playout/cap/word/packets", GINT_TO_POINTER (TRUE),
       test_cap_in_word);
+  g_test_add_func ("/playout/cap/in-packets", test_cap_in_packets);
   g_test_add_func ("/playout/burst", test_burst);
   g_test_add_func ("/playout/sizes", test_sizes);
   g_test_add_func ("/playout/packet-backlog", test_packet_backlog);

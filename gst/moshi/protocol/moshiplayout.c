@@ -157,6 +157,7 @@ struct _MoshiPlayout
   gint64 hole;                  /* made since, for want of audio */
   gint64 decided_cut;           /* of the last decision */
   gint64 cut;                   /* of one of whole packets, what is yet to go */
+  gint64 word_end;              /* head by which it comes, or 0 */
   gint64 eager;                 /* until then audio is expected */
 };
 
@@ -424,6 +425,19 @@ find_silence (MoshiPlayout * self, gint64 least)
   return -1;
 }
 
+/* Whether a cut is to wait for the end of the word under way. That is found once:
+ * what is played may go beyond it, by a period of the voice or the rest of a
+ * packet, and the next word's end is not to be waited for. */
+static gboolean
+is_in_word (MoshiPlayout * self, const View * view)
+{
+  gint64 length = find_silence (self, 0);
+
+  if (self->word_end == 0 && view->run.loud && length > 0 && length < WORD)
+    self->word_end = self->head + length;
+  return self->speaking && self->head < self->word_end;
+}
+
 /* How much to cut: what is too much, up to a silence if one comes soon; 0 if
  * the word under way is to end before. */
 static gint64
@@ -434,9 +448,8 @@ find_cut (MoshiPlayout * self, const View * view)
   if (self->cut > 0)
     return self->cut;
   if (least <= 0)
-    return 0;
-  if (view->run.loud && self->speaking && find_silence (self, 0) > 0
-      && find_silence (self, 0) < WORD)
+    self->word_end = 0;
+  if (least <= 0 || is_in_word (self, view))
     return 0;
   end = find_silence (self, least);
   if (end < 0 || end > least + WORD)
@@ -679,8 +692,10 @@ moshi_playout_done (MoshiPlayout * self, MoshiPlayoutStep step, guint taken,
   if (taken > 0)
     take (self, taken);
   self->position += made;
-  if (step == MOSHI_PLAYOUT_DROP)
+  if (step == MOSHI_PLAYOUT_DROP) {
     self->cut = MAX (self->decided_cut - (gint64) taken, 0);
+    self->word_end = 0;
+  }
   if (step == MOSHI_PLAYOUT_PLAY)
     self->hole = 0;
   else if (step == MOSHI_PLAYOUT_TRIM || step == MOSHI_PLAYOUT_DROP)
