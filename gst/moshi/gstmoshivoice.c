@@ -23,9 +23,11 @@
 /* Of a joint: 2.5 ms, the least that Opus conceals */
 #define JOINT 120
 
-/* How alike two periods must be, and where there is no time to wait for that */
+/* How alike two periods must be, and where there is no time to wait for that; and
+ * then, by how much less a longer one may be so. */
 #define LIKENESS 0.6
-#define LIKENESS_URGENT 0.4
+#define LIKENESS_URGENT 0.2
+#define TOLERANCE_URGENT 0.2
 
 /* For packets that are passed through: what is loud of a voice is below 8 kHz. A
  * packet has 120 ms at most, and is looked at in parts. */
@@ -289,7 +291,7 @@ wrap (GstMoshiVoice * self, const guint8 * data, gsize size)
 /* Returns: frames of a period at the head of the queue, or 0 if there is none.
  * It is of whole samples at any rate, for the rate may change. */
 static gsize
-find_period (GstMoshiVoice * self, gdouble likeness)
+find_period (GstMoshiVoice * self, gboolean urgent)
 {
   const guint8 *data = self->samples->data + self->start;
   const guint channels = get_channels (self);
@@ -301,7 +303,8 @@ find_period (GstMoshiVoice * self, gdouble likeness)
   for (i = 0; i < n; i++)
     samples[i] = get_sample (self, data, i * channels);
   return moshi_stretch_find_period (samples, n,
-      (guint) GST_AUDIO_INFO_RATE (&self->format->info), n / 2, likeness);
+      (guint) GST_AUDIO_INFO_RATE (&self->format->info), n / 2,
+      urgent ? LIKENESS_URGENT : LIKENESS, urgent ? TOLERANCE_URGENT : 0);
 }
 
 /* Two periods become one, or one becomes two; the queue begins with them. */
@@ -337,7 +340,7 @@ try_stretch (GstMoshiVoice * self, guint ticks, gint pace)
 
   if (!moshi_stretch_may_change (&self->stretch, ticks, pace))
     return 0;
-  period = find_period (self, urgent ? LIKENESS_URGENT : LIKENESS);
+  period = find_period (self, urgent);
   if (period == 0)
     return 0;
   change_length (self, period, pace > 0);

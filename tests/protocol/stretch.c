@@ -31,10 +31,25 @@ test_period (void)
     for (ms = 3; ms <= 12; ms++) {
       make_voice (samples, ms * rates[i] / 1000);
       g_assert_cmpuint (moshi_stretch_find_period (samples, N, rates[i], N,
-              0.6) % (ms * rates[i] / 1000), ==, 0);
+              0.6, 0) % (ms * rates[i] / 1000), ==, 0);
       g_assert_cmpuint (moshi_stretch_find_period (samples, N, rates[i], N,
-              0.6), >, 0);
+              0.6, 0), >, 0);
     }
+  }
+}
+
+/* Where there is no time it is as many periods as there may be, if they are about
+ * as alike. */
+static void
+test_longest (void)
+{
+  gfloat samples[N];
+  guint ms;
+
+  for (ms = 3; ms <= 12; ms++) {
+    make_voice (samples, ms * 24);
+    g_assert_cmpuint (moshi_stretch_find_period (samples, N, 24000, N, 0.6,
+            0.1), >=, 12 / ms * ms * 24);
   }
 }
 
@@ -47,7 +62,8 @@ test_limits (void)
 
   for (n = 0; n < 700; n += 13) {
     for (most = 0; most < 700; most += 17) {
-      gsize period = moshi_stretch_find_period (samples, n, 48000, most, 0.6);
+      gsize period =
+          moshi_stretch_find_period (samples, n, 48000, most, 0.6, 0);
 
       g_assert_cmpuint (period, <=, most);
       g_assert_cmpuint (2 * period, <=, n);
@@ -63,12 +79,12 @@ test_likeness (void)
   gfloat samples[N] = { 0 };
   guint i;
 
-  g_assert_cmpuint (moshi_stretch_find_period (samples, N, 24000, N, 0.6), >,
+  g_assert_cmpuint (moshi_stretch_find_period (samples, N, 24000, N, 0.6, 0), >,
       0);
   for (i = 0; i < N; i++)
     samples[i] = i < 60 ? 0.5f : -0.5f;
-  g_assert_cmpuint (moshi_stretch_find_period (samples, N, 24000, N, 0.6), ==,
-      0);
+  g_assert_cmpuint (moshi_stretch_find_period (samples, N, 24000, N, 0.6, 0),
+      ==, 0);
 }
 
 /* Returns: by how much a second was changed, by 8 ms at a time */
@@ -113,6 +129,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/stretch/period", test_period);
+  g_test_add_func ("/stretch/longest", test_longest);
   g_test_add_func ("/stretch/limits", test_limits);
   g_test_add_func ("/stretch/likeness", test_likeness);
   g_test_add_func ("/stretch/pace", test_pace);

@@ -13,6 +13,8 @@
  *
  * A period is longer than what a change of pace makes of a piece of audio. So
  * the first is changed at once, on credit, and the next when that is paid.
+ * Where much is wanted at once, one is too short for it: then of lags that are
+ * nearly alike the longest is taken, several periods of a high voice.
  */
 
 #include "moshistretch.h"
@@ -85,27 +87,31 @@ compare (const gfloat * samples, gsize lag, gsize window)
  * @rate: of them, a rate of Opus
  * @most: the longest period wanted, in samples
  * @likeness: how alike two periods have to be, at most 1
+ * @tolerance: by how much less alike than others they may be to be the longest
  *
  * Returns: a period of the audio that @samples begin with, whole at any rate of
  *     Opus, or 0 if there is none; twice it are there
  */
 gsize
 moshi_stretch_find_period (const gfloat * samples, gsize n, guint rate,
-    gsize most, gdouble likeness)
+    gsize most, gdouble likeness, gdouble tolerance)
 {
   const gsize window = rate / WINDOWS_PER_SECOND;
   const gsize step = rate / STEPS_PER_SECOND;
-  gsize best = 0, period = (gsize) MOSHI_STRETCH_MIN_PERIOD * rate / 48000;
+  const gsize least = (gsize) MOSHI_STRETCH_MIN_PERIOD * rate / 48000;
+  gdouble values[MOSHI_STRETCH_MAX_PERIOD / (48000 / STEPS_PER_SECOND)];
+  gdouble best = -1;
+  guint n_values = 0, i;
 
   most = MIN (most, (gsize) MOSHI_STRETCH_MAX_PERIOD * rate / 48000);
   most = MIN (most, n / 2);
-  for (; period <= most && period + window <= n; period += step) {
-    gdouble value = compare (samples, period, window);
-
-    if (value > likeness) {
-      likeness = value;
-      best = period;
-    }
+  for (i = 0; least + i * step <= most && least + i * step + window <= n; i++) {
+    values[n_values++] = compare (samples, least + i * step, window);
+    best = MAX (best, values[i]);
   }
-  return best;
+  for (i = n_values; i > 0; i--) {
+    if (values[i - 1] > likeness && values[i - 1] >= best - tolerance)
+      return least + (i - 1) * step;
+  }
+  return 0;
 }

@@ -31,6 +31,6 @@ gboolean moshi_stretch_may_change (MoshiStretch * self, guint duration,
     gint pace);
 void moshi_stretch_changed (MoshiStretch * self, guint change);
 gsize moshi_stretch_find_period (const gfloat * samples, gsize n,
-    guint rate, gsize most, gdouble likeness);
+    guint rate, gsize most, gdouble likeness, gdouble tolerance);
 
 G_END_DECLS
