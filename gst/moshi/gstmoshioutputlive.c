@@ -40,8 +40,8 @@ gst_moshi_output_get_end_position (GstMoshiOutput * self)
 static GstFlowReturn
 push_live_packet (GstMoshiOutput * self, const GstMoshiStep * step)
 {
-  const GstMoshiStep played = { GST_MOSHI_STEP_PLAY, step->item, 0, 0,
-    step->generation
+  const GstMoshiStep played = {.kind = GST_MOSHI_STEP_PLAY,.item = step->item,
+    .generation = step->generation
   };
   guint64 position = gst_moshi_output_get_position (self);
   GstBuffer *buffer = gst_moshi_output_render (self, step->item, position);
@@ -89,7 +89,7 @@ play_live (GstMoshiOutput * self, const GstMoshiStep * step)
   guint64 position = gst_moshi_output_get_position (self);
   guint taken, made;
   GstBuffer *buffer = gst_moshi_voice_play (&self->voice, (guint) step->ticks,
-      step->pace, &taken, &made);
+      step->pace, step->spare, &taken, &made);
 
   step_done (self, step, taken, made);
   return gst_moshi_output_push_buffer (self, buffer, position, made);

@@ -576,6 +576,7 @@ MOSHI_REQUIRES (self->talk->lock)
   step->ticks = decision->duration;
   /* Nothing follows the last answer that it would have to hurry for. */
   step->pace = self->talk->input_eos ? 0 : decision->pace;
+  step->spare = decision->spare;
   if (step->kind == GST_MOSHI_STEP_SILENCE
       || step->kind == GST_MOSHI_STEP_CONCEAL)
     return;

@@ -41,6 +41,7 @@ typedef enum
  *     whole packets; with LISTEN a copy
  * @ticks: with all but ITEM: how much
  * @pace: with PLAY: as in #MoshiPlayoutDecision
+ * @spare: likewise
  * @generation: of the schedule when it was chosen
  * @until: with SLEEP: running time
  */
@@ -50,6 +51,7 @@ typedef struct
   GstMoshiItem *item;
   guint64 ticks;
   gint pace;
+  guint spare;
   guint generation;
   GstClockTime until;
 } GstMoshiStep;

@@ -288,10 +288,10 @@ wrap (GstMoshiVoice * self, const guint8 * data, gsize size)
   return buffer;
 }
 
-/* Returns: frames of a period at the head of the queue, or 0 if there is none.
- * It is of whole samples at any rate, for the rate may change. */
+/* Returns: frames of a period of up to `most` ticks at the head of the queue, or 0
+ * if there is none. It is of whole samples at any rate, for the rate may change. */
 static gsize
-find_period (GstMoshiVoice * self, gboolean urgent)
+find_period (GstMoshiVoice * self, guint most, gboolean urgent)
 {
   const guint8 *data = self->samples->data + self->start;
   const guint channels = get_channels (self);
@@ -303,7 +303,8 @@ find_period (GstMoshiVoice * self, gboolean urgent)
   for (i = 0; i < n; i++)
     samples[i] = get_sample (self, data, i * channels);
   return moshi_stretch_find_period (samples, n,
-      (guint) GST_AUDIO_INFO_RATE (&self->format->info), n / 2,
+      (guint) GST_AUDIO_INFO_RATE (&self->format->info),
+      most / gst_moshi_format_get_unit (self->format),
       urgent ? LIKENESS_URGENT : LIKENESS, urgent ? TOLERANCE_URGENT : 0);
 }
 
@@ -332,15 +333,16 @@ change_length (GstMoshiVoice * self, gsize period, gboolean longer)
 
 /* Returns: ticks by which the queue is longer or shorter now */
 static guint
-try_stretch (GstMoshiVoice * self, guint ticks, gint pace)
+try_stretch (GstMoshiVoice * self, guint ticks, gint pace, guint spare)
 {
   const gboolean urgent = pace > MOSHI_PLAYOUT_GENTLE;
+  const guint most = pace < 0 ? spare : MOSHI_STRETCH_MAX_PERIOD;
   gsize period;
   guint change;
 
   if (!moshi_stretch_may_change (&self->stretch, ticks, pace))
     return 0;
-  period = find_period (self, urgent);
+  period = find_period (self, most, urgent);
   if (period == 0)
     return 0;
   change_length (self, period, pace > 0);
@@ -354,6 +356,7 @@ try_stretch (GstMoshiVoice * self, guint ticks, gint pace)
  * @self: a voice
  * @ticks: how much
  * @pace: as in #MoshiPlayoutDecision
+ * @spare: likewise
  * @taken: (out): how much of what was added is gone
  * @made: (out): how much the buffer has
  *
@@ -361,9 +364,9 @@ try_stretch (GstMoshiVoice * self, guint ticks, gint pace)
  */
 GstBuffer *
 gst_moshi_voice_play (GstMoshiVoice * self, guint ticks, gint pace,
-    guint * taken, guint * made)
+    guint spare, guint * taken, guint * made)
 {
-  guint change = try_stretch (self, ticks, pace);
+  guint change = try_stretch (self, ticks, pace, spare);
   gsize size;
   GstBuffer *buffer;
 

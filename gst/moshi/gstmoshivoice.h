@@ -43,7 +43,7 @@ gboolean gst_moshi_voice_judge (GstMoshiVoice * self, guint64 from,
 guint gst_moshi_voice_listen (GstMoshiVoice * self, GBytes * packet,
     guint ticks);
 GstBuffer *gst_moshi_voice_play (GstMoshiVoice * self, guint ticks,
-    gint pace, guint * taken, guint * made);
+    gint pace, guint spare, guint * taken, guint * made);
 GstBuffer *gst_moshi_voice_conceal (GstMoshiVoice * self, guint ticks);
 GstBuffer *gst_moshi_voice_silence (GstMoshiVoice * self, guint64 ticks,
     guint64 * made);

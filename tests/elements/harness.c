@@ -831,7 +831,7 @@ harness_wait_stat (Harness * self, const gchar * name, guint64 at_least)
     if (g_get_monotonic_time () > end)
       g_error ("%s stays at %" G_GUINT64_FORMAT " and does not come to %"
           G_GUINT64_FORMAT, name, harness_get_stat (self, name), at_least);
-    g_usleep (500);
+    g_usleep (100);
   }
 }
 

@@ -179,15 +179,18 @@ check_decision (Watch * self, const MoshiPlayoutDecision * decision,
 }
 
 static void
-stretch (Watch * self, gint pace, guint * taken, guint * made)
+stretch (Watch * self, const MoshiPlayoutDecision * decision, guint * taken,
+    guint * made)
 {
+  const gint pace = decision->pace;
   guint change = MIN (PERIOD, self->queued / 2);
 
   change -= change % 12;
   if (self->kind == EVEN)
     *made = (guint) ((gint) * taken + (gint) * taken * pace / 1000);
   if (self->kind != VOICE || change < MOSHI_STRETCH_MIN_PERIOD
-      || !moshi_stretch_may_change (&self->stretch, *taken, pace))
+      || !moshi_stretch_may_change (&self->stretch, *taken, pace)
+      || (pace < 0 && change > decision->spare))
     return;
   moshi_stretch_changed (&self->stretch, change);
   if (pace > 0) {
@@ -220,7 +223,7 @@ obey (Watch * self, const MoshiPlayoutDecision * decision)
   guint taken = decision->duration, made = decision->duration;
 
   if (decision->step == MOSHI_PLAYOUT_PLAY)
-    stretch (self, decision->pace, &taken, &made);
+    stretch (self, decision, &taken, &made);
   else if (decision->step == MOSHI_PLAYOUT_TRIM
       || decision->step == MOSHI_PLAYOUT_DROP)
     made = 0;

@@ -517,11 +517,18 @@ get_last_resort (MoshiPlayout * self, const View * view)
   return calm < URGENT_CALM || risk > URGENT_RISK ? MOSHI_PLAYOUT_URGENT : 0;
 }
 
+/* So much less delay than wanted is not worth a change of pace. */
+static gint64
+get_slow_slack (const View * view)
+{
+  return MAX (view->spread / SLOW_SHARE, SLOW_SLACK);
+}
+
 static gint
 get_pace (MoshiPlayout * self, const View * view)
 {
   gboolean fast = view->excess > view->spread / FAST_SHARE + FAST_SLACK;
-  gboolean slow = view->excess < -MAX (view->spread / SLOW_SHARE, SLOW_SLACK);
+  gboolean slow = view->excess < -get_slow_slack (view);
   gint pace = get_last_resort (self, view);
 
   if (pace > 0)
@@ -549,6 +556,9 @@ decide_loud (MoshiPlayout * self, const View * view,
   set_step (decision, MOSHI_PLAYOUT_PLAY,
       MIN ((gint64) view->run.duration, get_piece (self, view)));
   decision->pace = get_pace (self, view);
+  /* With a period gone that is longer than this it would be slowed down next, or
+   * break off before it can be. */
+  decision->spare = (guint) MAX (view->excess + get_slow_slack (view), 0);
 }
 
 /* --- packets ---------------------------------------------------------------- */
@@ -601,6 +611,7 @@ moshi_playout_decide (MoshiPlayout * self, guint packet, gint64 now,
 
   look (self, now, &view);
   decision->pace = 0;
+  decision->spare = 0;
   if (view.ahead > 0 && (self->margin > 0 || self->queued == 0)) {
     decision->step = MOSHI_PLAYOUT_WAIT;
     decision->until = now + view.ahead;

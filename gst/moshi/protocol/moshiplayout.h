@@ -45,6 +45,7 @@ typedef enum
  * @duration: of the audio, silence or concealment
  * @pace: with PLAY: by how many thousandths it should last longer, or shorter
  *     if negative; an owner that cannot plays as it is
+ * @spare: with a negative pace: how much of it may be left out at once
  */
 typedef struct
 {
@@ -52,6 +53,7 @@ typedef struct
   gint64 until;
   guint duration;
   gint pace;
+  guint spare;
 } MoshiPlayoutDecision;
 
 /**

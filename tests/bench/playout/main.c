@@ -15,6 +15,7 @@ static gchar *log_dir;
 static gchar *only;
 static gboolean packets;
 static gboolean voice;
+static gboolean deep;
 static gboolean sums;
 static gint n_seeds = 5;
 static gint first_seed = 1;
@@ -28,6 +29,8 @@ static const GOptionEntry entries[] = {
       "Play whole packets, as for Opus output", NULL},
   {"voice", 'v', 0, G_OPTION_ARG_NONE, &voice,
       "Stretch by periods of a voice", NULL},
+  {"deep", 'd', 0, G_OPTION_ARG_NONE, &deep,
+      "Stretch by periods of a deep voice", NULL},
   {"sums", 's', 0, G_OPTION_ARG_NONE, &sums,
       "Show means of the seeds alone", NULL},
   {"only", 'o', 0, G_OPTION_ARG_STRING, &only,
@@ -100,6 +103,8 @@ get_kind (void)
 {
   if (packets)
     return BENCH_PACKETS;
+  if (deep)
+    return BENCH_DEEP;
   return voice ? BENCH_VOICE : BENCH_EVEN;
 }
 
@@ -116,7 +121,7 @@ play (gint who, const BenchTrace * trace, const BenchMask * mask, gdouble mean)
     case RUST:
       return bench_play_rust (trace);
     default:
-      return bench_play_adaptive (trace, mask, get_kind ());
+      return bench_play_adaptive (trace, mask, get_kind (), NULL);
   }
 }
 

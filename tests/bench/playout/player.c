@@ -14,6 +14,7 @@
 #define TICKS 48.0
 #define MARGIN 2880             /* 60 ms: it must not matter */
 #define VOICE_MS 8
+#define DEEP_MS 12
 
 typedef struct
 {
@@ -24,6 +25,7 @@ typedef struct
   gint64 source;                /* ticks: of the oldest sample queued */
   MoshiStretch stretch;
   BenchKind kind;
+  MoshiPlayoutCounters counters;
 } Player;
 
 static gint64
@@ -64,14 +66,17 @@ write_line (Player * self, gboolean audio, guint taken, guint made)
 
 /* As gst_moshi_voice_play() does with a voice of that period */
 static void
-stretch_voice (Player * self, gint pace, guint * taken, guint * made)
+stretch_voice (Player * self, gint pace, guint spare, guint * taken,
+    guint * made)
 {
   guint queued = (guint) moshi_playout_get_queued (self->playout);
-  guint change = MIN ((guint) (VOICE_MS * TICKS), queued / 2);
+  guint period = (guint) (TICKS * (self->kind == BENCH_DEEP ? DEEP_MS :
+          VOICE_MS));
+  guint change = MIN (period, queued / 2);
 
   change -= change % 12;
   if (!moshi_stretch_may_change (&self->stretch, *taken, pace)
-      || change < MOSHI_STRETCH_MIN_PERIOD)
+      || change < MOSHI_STRETCH_MIN_PERIOD || (pace < 0 && change > spare))
     return;
   moshi_stretch_changed (&self->stretch, change);
   if (pace > 0) {
@@ -90,8 +95,8 @@ obey (Player * self, const MoshiPlayoutDecision * decision)
 
   switch (decision->step) {
     case MOSHI_PLAYOUT_PLAY:
-      if (self->kind == BENCH_VOICE)
-        stretch_voice (self, decision->pace, &taken, &made);
+      if (self->kind == BENCH_VOICE || self->kind == BENCH_DEEP)
+        stretch_voice (self, decision->pace, decision->spare, &taken, &made);
       else if (self->kind == BENCH_EVEN)
         made = (guint) ((gint) taken + (gint) taken * decision->pace / 1000);
       write_line (self, TRUE, taken, made);
@@ -106,6 +111,7 @@ obey (Player * self, const MoshiPlayoutDecision * decision)
       break;
   }
   moshi_playout_done (self->playout, decision->step, taken, made);
+  moshi_playout_count (&self->counters, decision->step, taken, made);
   self->source += taken;
 }
 
@@ -131,12 +137,13 @@ play (Player * self, gint64 now)
  * @trace: what arrives
  * @mask: where speech is in it
  * @kind: how audio can be stretched
+ * @counters: (out) (optional): of what it did until the last message came
  *
  * Returns: (transfer full) (element-type BenchLine): what our playout plays
  */
 GArray *
 bench_play_adaptive (const BenchTrace * trace, const BenchMask * mask,
-    BenchKind kind)
+    BenchKind kind, MoshiPlayoutCounters * counters)
 {
   Player self = { trace, mask, moshi_playout_new () };
   gint64 end = to_ticks (trace->duration + 2000), now = 0;
@@ -154,7 +161,8 @@ bench_play_adaptive (const BenchTrace * trace, const BenchMask * mask,
     if (message && to_ticks (message->arrival) <= until) {
       now = MAX (now, to_ticks (message->arrival));
       arrive (&self, message);
-      i++;
+      if (++i == trace->messages->len && counters)
+        *counters = self.counters;
     } else {
       now = until;
     }

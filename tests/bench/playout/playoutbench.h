@@ -3,6 +3,8 @@
 
 #include <glib.h>
 
+#include "protocol/moshiplayout.h"
+
 G_BEGIN_DECLS
 
 /**
@@ -95,12 +97,14 @@ typedef struct
  * BenchKind:
  * @BENCH_EVEN: audio is stretched as decided
  * @BENCH_VOICE: by periods of a voice of 125 Hz
+ * @BENCH_DEEP: by those of one of 83 Hz
  * @BENCH_PACKETS: not at all: whole packets of 40 ms, as with Opus output
  */
 typedef enum
 {
   BENCH_EVEN,
   BENCH_VOICE,
+  BENCH_DEEP,
   BENCH_PACKETS,
 } BenchKind;
 
@@ -115,7 +119,7 @@ void bench_trace_free (BenchTrace * self);
 gboolean bench_is_speech (const BenchTrace * trace, const BenchMask * mask,
     gdouble source);
 GArray *bench_play_adaptive (const BenchTrace * trace, const BenchMask * mask,
-    BenchKind kind);
+    BenchKind kind, MoshiPlayoutCounters * counters);
 GArray *bench_play_fixed (const BenchTrace * trace, gdouble delay);
 GArray *bench_play_web (const BenchTrace * trace);
 GArray *bench_play_python (const BenchTrace * trace);

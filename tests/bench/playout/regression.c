@@ -48,6 +48,10 @@ static const Bar bars[] = {
   {"voice/exp20", {"exp20",.jitter = 20}, BENCH_VOICE, 150, 0.25, 243},
   {"voice/drift-slow", {"drift_m2pct",.drift = -0.02,.duration = DRIFT},
       BENCH_VOICE, 0, 0, 162},
+  {"deep/drift-fast", {"drift_p2pct",.drift = 0.02,.duration = DRIFT},
+      BENCH_DEEP, 0, 0, 160},
+  {"deep/drift-slow", {"drift_m2pct",.drift = -0.02,.duration = DRIFT},
+      BENCH_DEEP, 0, 0, 163},
   {"packets/const150", {"const150"}, BENCH_PACKETS, 0, 0, 155},
   {"packets/exp5", {"exp5",.jitter = 5}, BENCH_PACKETS, 30, 1, 189},
   {"packets/exp20", {"exp20",.jitter = 20}, BENCH_PACKETS, 290, 0.8, 251.3},
@@ -72,7 +76,8 @@ hold_to_bar (const Bar * bar, const gchar * path, gboolean pauses)
   g_assert_true (bench_mask_load (&mask, path, NULL));
   for (seed = 1; seed <= N_SEEDS; seed++) {
     g_autoptr (BenchTrace) trace = bench_trace_make (&bar->shape, seed);
-    g_autoptr (GArray) lines = bench_play_adaptive (trace, &mask, bar->kind);
+    g_autoptr (GArray) lines = bench_play_adaptive (trace, &mask, bar->kind,
+        NULL);
     g_autoptr (GArray) others = NULL;
     g_autoptr (GArray) web = NULL;
 
