@@ -31,6 +31,7 @@ typedef struct
   gint64 until;                 /* of the last wait */
   gint64 first;                 /* when audio was first played, or -1 */
   guint steps;                  /* done, of any kind */
+  gint pace;                    /* the most of it, either way */
 } Owner;
 
 static void
@@ -104,6 +105,7 @@ obey (Owner * self, const MoshiPlayoutDecision * decision, gint64 now)
     self->made += made;
   }
   self->steps++;
+  self->pace = MAX (self->pace, ABS (decision->pace));
   self->taken += taken;
   self->position += made;
   moshi_playout_done (self->playout, decision->step, (guint) taken,
@@ -295,6 +297,35 @@ test_jitter_learned (void)
     g_assert_cmpuint (before, >, 0);
     g_assert_cmpuint (owner.counters.concealed, ==, before);
     g_assert_cmpuint (owner.counters.dropped, ==, 0);
+    owner_clear (&owner);
+  }
+}
+
+/* Clocks that differ are made up for gently from the first second on, and nothing
+ * breaks off for them. */
+static void
+test_drift (void)
+{
+  static const gdouble drifts[] = { 0.001, 0.005, 0.01, 0.02 };
+  guint i, k;
+
+  for (i = 0; i < 2 * G_N_ELEMENTS (drifts); i++) {
+    gdouble period = i % 2 ? 1 + drifts[i / 2] : 1 / (1 + drifts[i / 2]);
+    Owner owner;
+
+    owner_init (&owner, MS (60), MS (20), 0);
+    run (&owner, 0);
+    for (k = 0; k < 1000; k++) {
+      gint64 at = MS (500) + (gint64) (k * MS (80) * period)
+          + k * 7 % 5 * MS (0.1);
+
+      run_until (&owner, at);
+      arrive (&owner, MS (80), at);
+      run (&owner, at);
+    }
+    g_assert_cmpuint (owner.counters.concealed, ==, 0);
+    g_assert_cmpint (owner.pace, <=, MOSHI_PLAYOUT_GENTLE);
+    g_assert_cmpuint (moshi_playout_get_queued (owner.playout), <=, MS (110));
     owner_clear (&owner);
   }
 }
@@ -640,6 +671,7 @@ main (int argc, char **argv)
       test_steps);
   g_test_add_data_func ("/playout/steps/silence", NULL, test_steps);
   g_test_add_func ("/playout/jitter-learned", test_jitter_learned);
+  g_test_add_func ("/playout/drift", test_drift);
   g_test_add_func ("/playout/underrun", test_underrun);
   g_test_add_func ("/playout/no-margin", test_no_margin);
   g_test_add_func ("/playout/margin-changes", test_margin_changes);

@@ -15,7 +15,9 @@
  * The lowest lags of blocks of two thirds of a second lie on a line; its slope
  * is the median of the slopes between any two of them (Theil and Sen), which a
  * few bad blocks do not bend. Lags are kept as they would be without it: the
- * level of a lag is what is left when the line is taken off.
+ * level of a lag is what is left when the line is taken off. Before there are
+ * blocks enough, a line through all slots is as good if hardly anything is left
+ * above it: jitter is not that even, but drift alone is.
  *
  * The spread is the delay beyond the base that is worth having. Each ms of it
  * costs a ms all the time, and saves what the latest of the packets would tear
@@ -42,7 +44,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MS(ms) ((gint64) (ms) * 48)
+#define MS(ms) ((gint64) ((ms) * 48))
 
 #define SLOT MS (80)
 #define N_SLOTS 384             /* 30 s */
@@ -51,6 +53,16 @@
 #define N_BLOCKS 24
 #define MIN_BLOCKS 4            /* fewer say nothing of drift */
 #define MAX_SLOPE 0.03
+
+/* Of the lateness so much may be left by a line through the first slots, or less
+ * than is worth it. */
+#define EARLY_SHARE 0.2
+#define EARLY_LEAST MS (0.5)
+#define MIN_POINTS 3
+#define MAX_POINTS N_BLOCKS
+
+/* Lateness that is none to speak of, on the average */
+#define EVEN MS (1)
 
 /* Later than this beyond the base is a stall, and when that lasts for so long the
  * path is another one. */
@@ -108,6 +120,7 @@ struct _MoshiJitter
 
   /* What follows from them */
   gdouble slope;                /* of lag over time */
+  gdouble first_slope;          /* what it was before the first slot */
   gint64 base;                  /* a level */
   gint64 spread;
   gint64 surplus;               /* the part of the spread that is for drift */
@@ -150,7 +163,7 @@ moshi_jitter_reset (MoshiJitter * self)
 
   memset (self, 0, sizeof (MoshiJitter));
   self->count = old.count;
-  self->slope = old.slope;
+  self->slope = self->first_slope = old.slope;
   self->base = old.base;
   self->spread = old.spread;
   self->surplus = old.surplus;
@@ -252,27 +265,65 @@ set_slope (MoshiJitter * self, gdouble slope)
 
 /* --- drift ------------------------------------------------------------------ */
 
-static void
-find_slope (MoshiJitter * self)
+/* The median of the slopes between any two of `points`, 0 if they are at one time */
+static gdouble
+get_median_slope (const Point * points, guint n_points)
 {
-  gdouble slopes[N_BLOCKS * (N_BLOCKS - 1) / 2];
+  gdouble slopes[MAX_POINTS * (MAX_POINTS - 1) / 2];
   guint n = 0, i, k;
 
-  if (self->n_blocks < MIN_BLOCKS)
-    return;
-  for (i = 0; i < self->n_blocks; i++) {
+  for (i = 0; i < n_points; i++) {
     for (k = 0; k < i; k++) {
-      gint64 time = self->blocks[i].time - self->blocks[k].time;
+      gint64 time = points[i].time - points[k].time;
 
       if (time != 0)
-        slopes[n++] = (gdouble) (self->blocks[i].lag - self->blocks[k].lag)
+        slopes[n++] = (gdouble) (points[i].lag - points[k].lag)
             / (gdouble) time;
     }
   }
   if (n == 0)
-    return;
+    return 0;
   qsort (slopes, n, sizeof (gdouble), compare_slopes);
-  set_slope (self, CLAMP (slopes[n / 2], -MAX_SLOPE, MAX_SLOPE));
+  return slopes[n / 2];
+}
+
+static void
+find_slope (MoshiJitter * self)
+{
+  gdouble slope;
+
+  if (self->n_blocks < MIN_BLOCKS)
+    return;
+  slope = get_median_slope (self->blocks, self->n_blocks);
+  set_slope (self, CLAMP (slope, -MAX_SLOPE, MAX_SLOPE));
+}
+
+/* By how much the slots are later than the lowest of them, on the average */
+static gdouble
+get_lateness (MoshiJitter * self)
+{
+  return ((gdouble) self->sum - (gdouble) self->n_slots
+      * (gdouble) self->levels[0]) / self->n_slots;
+}
+
+/* Of the first slots, while there are no blocks; beside the slope that was there
+ * before */
+static void
+find_early_slope (MoshiJitter * self)
+{
+  gdouble lateness, slope;
+
+  if (self->n_slots < MIN_POINTS || self->n_blocks >= MIN_BLOCKS
+      || self->n_slots > MAX_POINTS)
+    return;
+  set_slope (self, self->first_slope);
+  lateness = get_lateness (self);
+  slope = get_median_slope (self->slots, self->n_slots);
+  if (lateness < EARLY_LEAST || ABS (slope) > MAX_SLOPE)
+    return;
+  set_slope (self, slope);
+  if (get_lateness (self) > MAX (EARLY_SHARE * lateness, EARLY_LEAST))
+    set_slope (self, self->first_slope);
 }
 
 static void
@@ -369,6 +420,7 @@ add_slot (MoshiJitter * self, const Point * point)
     moshi_jitter_reset (self);
   }
   insert_slot (self, point);
+  find_early_slope (self);
   add_to_block (self, point);
   find_base (self);
   find_spread (self);
@@ -474,6 +526,18 @@ moshi_jitter_get_loss (MoshiJitter * self, gint64 duration)
 {
   return self->surplus > 0 ?
       (gint64) MAX (self->slope * (gdouble) duration, 0) : 0;
+}
+
+/**
+ * moshi_jitter_is_even:
+ * @self: what is known
+ *
+ * Returns: whether there is no jitter to speak of, whatever the clocks do
+ */
+gboolean
+moshi_jitter_is_even (MoshiJitter * self)
+{
+  return self->n_slots > 0 && get_lateness (self) < EVEN;
 }
 
 /**

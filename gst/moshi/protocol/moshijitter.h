@@ -23,6 +23,7 @@ gint64 moshi_jitter_get_spread (MoshiJitter * self);
 gdouble moshi_jitter_get_calm (MoshiJitter * self, gint64 hand);
 gdouble moshi_jitter_get_risk (MoshiJitter * self, gint64 delay, gint64 hand);
 gint64 moshi_jitter_get_loss (MoshiJitter * self, gint64 duration);
+gboolean moshi_jitter_is_even (MoshiJitter * self);
 gboolean moshi_jitter_is_new (MoshiJitter * self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MoshiJitter, moshi_jitter_free)

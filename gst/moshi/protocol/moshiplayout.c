@@ -498,6 +498,15 @@ get_piece (MoshiPlayout * self, const View * view)
   return round_up (MAX (piece, -overdue), SAMPLE_GRAIN);
 }
 
+/* Whether there was no jitter so far, though perhaps drift: that is made up for
+ * gently. */
+static gboolean
+is_evenly_new (MoshiPlayout * self)
+{
+  return moshi_jitter_is_new (self->jitter)
+      && moshi_jitter_is_even (self->jitter);
+}
+
 /* How much longer what is in hand has to last, lest speech break off */
 static gint
 get_last_resort (MoshiPlayout * self, const View * view)
@@ -507,8 +516,9 @@ get_last_resort (MoshiPlayout * self, const View * view)
   gdouble calm = moshi_jitter_get_calm (self->jitter, MIN (hand, delay));
   gdouble risk = moshi_jitter_get_risk (self->jitter, delay, hand);
 
-  /* When speech ends within what is there, no hole is to be feared. */
-  if (view->known)
+  /* When speech ends within what is there, no hole is to be feared; nor is one
+   * where all has come evenly so far. */
+  if (view->known || is_evenly_new (self))
     return 0;
   if (moshi_jitter_is_new (self->jitter))
     risk = 0;
@@ -539,7 +549,7 @@ get_pace (MoshiPlayout * self, const View * view)
     return -MOSHI_PLAYOUT_GENTLE;
   if (view->known || !slow)
     return 0;
-  return moshi_jitter_is_new (self->jitter) ?
+  return moshi_jitter_is_new (self->jitter) && !is_evenly_new (self) ?
       MOSHI_PLAYOUT_URGENT : MOSHI_PLAYOUT_GENTLE;
 }
 

@@ -68,10 +68,10 @@ static void
 print_line (const gchar * name, gint seed, const gchar * who, gboolean stalls,
     const BenchMetrics * metrics)
 {
-  g_print ("%-20s %3d %-6s %7.1f %6.1f %7.1f %7.1f %7.1f %7.1f %7.1f", name,
-      seed, who, metrics->concealed, (gdouble) metrics->holes,
-      metrics->dropped_speech, metrics->stretched, metrics->mean,
-      metrics->p50, metrics->p95);
+  g_print ("%-20s %3d %-6s %7.1f %6.1f %7.1f %7.1f %7.1f %7.1f %7.1f %7.1f",
+      name, seed, who, metrics->concealed, (gdouble) metrics->holes,
+      metrics->dropped_speech, metrics->stretched, metrics->steepest,
+      metrics->mean, metrics->p50, metrics->p95);
   if (stalls)
     g_print ("  stall: %.1f -> %.1f", metrics->before, metrics->after);
   g_print ("\n");
@@ -132,6 +132,7 @@ add (BenchMetrics * sum, const BenchMetrics * metrics)
   sum->holes += metrics->holes;
   sum->dropped_speech += metrics->dropped_speech;
   sum->stretched += metrics->stretched;
+  sum->steepest = MAX (sum->steepest, metrics->steepest);
   sum->mean += metrics->mean;
   sum->p50 += metrics->p50;
   sum->p95 += metrics->p95;
@@ -168,10 +169,10 @@ print_sum (const gchar * name, gdouble n, gboolean stalls,
   gint i;
 
   for (i = 0; i < N_PLAYERS && sums; i++) {
-    g_print ("%-20s     %-6s %7.1f %6.1f %7.1f %7.1f %7.1f %7.1f %7.1f", name,
-        names[i], all[i].concealed / n, all[i].holes / n,
-        all[i].dropped_speech / n, all[i].stretched / n, all[i].mean / n,
-        all[i].p50 / n, all[i].p95 / n);
+    g_print ("%-20s     %-6s %7.1f %6.1f %7.1f %7.1f %7.1f %7.1f %7.1f %7.1f",
+        name, names[i], all[i].concealed / n, all[i].holes / n,
+        all[i].dropped_speech / n, all[i].stretched / n, all[i].steepest,
+        all[i].mean / n, all[i].p50 / n, all[i].p95 / n);
     if (stalls)
       g_print ("  stall: %.1f -> %.1f", all[i].before / n, all[i].after / n);
     g_print ("\n");
@@ -237,8 +238,9 @@ main (int argc, char **argv)
     g_printerr ("%s\n", error ? error->message : "The mask is empty.");
     return 1;
   }
-  g_print ("%-20s %3s %-6s %7s %6s %7s %7s %7s %7s %7s\n", "trace", "",
-      "", "conceal", "holes", "dropped", "stretch", "mean", "p50", "p95");
+  g_print ("%-20s %3s %-6s %7s %6s %7s %7s %7s %7s %7s %7s\n", "trace", "",
+      "", "conceal", "holes", "dropped", "stretch", "in 1 s", "mean", "p50",
+      "p95");
   if (argc > 1)
     replay_files (argv + 1, &mask);
   else

@@ -103,6 +103,33 @@ measure_dropped (const BenchTrace * trace, const BenchMask * mask,
   }
 }
 
+/* By how much a line is shorter or longer than what it is of */
+static gdouble
+get_change (const BenchLine * line)
+{
+  return line->source < 0 ? 0 : fabs (line->duration * (line->speed - 1));
+}
+
+/* The most that is changed in a second that ends with a line */
+static void
+measure_steepest (const GArray * lines, BenchMetrics * metrics)
+{
+  gdouble sum = 0;
+  guint first = 0, i;
+
+  for (i = 0; i < lines->len; i++) {
+    const BenchLine *line = &g_array_index (lines, BenchLine, i);
+    const gdouble begin = line->time + line->duration - 1000;
+    const BenchLine *old = &g_array_index (lines, BenchLine, first);
+
+    sum += get_change (line);
+    for (; old->time + old->duration <= begin; old++, first++)
+      sum -= get_change (old);
+    metrics->steepest = MAX (metrics->steepest,
+        sum - get_change (old) * MAX (begin - old->time, 0) / old->duration);
+  }
+}
+
 /* A hole has ended where `line` begins. */
 static void
 measure_hole (const BenchTrace * trace, const BenchMask * mask,
@@ -177,4 +204,5 @@ bench_measure (const BenchTrace * trace, const BenchMask * mask,
   measure_dropped (trace, mask, played, MIN ((gsize) MAX (last, 0), n),
       metrics);
   measure_delays (trace, samples, metrics);
+  measure_steepest (lines, metrics);
 }

@@ -84,6 +84,7 @@ typedef struct
   gdouble dropped;              /* ms of source never played */
   gdouble dropped_speech;
   gdouble stretched;            /* ms by which speech was made longer or shorter */
+  gdouble steepest;             /* of that, in any second: ms */
   gdouble mean;                 /* delay, ms, of what was played */
   gdouble p50;
   gdouble p95;

@@ -86,6 +86,9 @@ hold_to_bar (const Bar * bar, const gchar * path, gboolean pauses)
         metrics.concealed + metrics.dropped_speech, metrics.mean);
     g_assert_cmpfloat (metrics.first, <=, 5);
     g_assert_cmpfloat (metrics.dropped_speech, <=, 0);
+    /* Drift alone is made up for by a twentieth at most, in any second. */
+    if (bar->shape.drift != 0 && bar->shape.jitter <= 0)
+      g_assert_cmpfloat (metrics.steepest, <=, 50);
     if (trace->stall_start >= 0)
       g_assert_cmpfloat (metrics.after, <=, metrics.before + 20);
     lost += metrics.concealed / N_SEEDS;
