@@ -376,6 +376,9 @@ summarise (const GArray * moments, gdouble from, gdouble to, Summary * sum)
 /* After so long the network is known. */
 #define SETTLED 10000
 
+/* Messages, at any pace of the clocks */
+#define IN_A_SECOND 12
+
 /**
  * Case:
  * @kind: of output: raw, or Opus as it is
@@ -432,19 +435,25 @@ static const Case cases[] = {
   {"opus/drift-slow-exp5", SLOW_EXP5, BENCH_PACKETS, 1, 1, 330},
 };
 
-static gdouble
-get_concealed (Harness * self)
+/* What was done to a trace, in ms */
+typedef struct
 {
-  return (gdouble) harness_get_stat (self, "concealed") / GST_MSECOND;
+  gdouble early;                /* concealed before the network was known */
+  gdouble steepest;             /* changed in length in any second */
+} Course;
+
+static gdouble
+get_ms (Harness * self, const gchar * name)
+{
+  return (gdouble) harness_get_stat (self, name) / GST_MSECOND;
 }
 
-/* Returns: what was concealed before the network was known, in ms */
-static gdouble
+static void
 play (Harness * self, const Speech * speech, const BenchTrace * trace,
-    GAsyncQueue * messages)
+    GAsyncQueue * messages, Course * course)
 {
   g_autoptr (MoshiOggWriter) writer = moshi_ogg_writer_new (42, 1, 0, 24000);
-  gdouble early = 0;
+  gdouble changed[IN_A_SECOND] = { 0, }, sum;
   guint64 queued;
   guint i;
 
@@ -457,14 +466,16 @@ play (Harness * self, const Speech * speech, const BenchTrace * trace,
     if (then > now)
       harness_advance (self, then - now);
     if (message->arrival < SETTLED)
-      early = get_concealed (self);
+      course->early = get_ms (self, "concealed");
+    sum = get_ms (self, "lengthened") + get_ms (self, "shortened");
+    course->steepest = MAX (course->steepest, sum - changed[i % IN_A_SECOND]);
+    changed[i % IN_A_SECOND] = sum;
     /* It is there when it is queued: it is counted as received before that. */
     queued = harness_get_stat (self, "queued");
     g_async_queue_push (messages, make_message (speech, writer, i));
     harness_wait_stat (self, "queued", queued + (FRAME_MS - 1) * GST_MSECOND);
   }
   g_async_queue_push (messages, g_bytes_new (NULL, 0));
-  return early;
 }
 
 /* Returns: the mean delay in the minute in which it is most */
@@ -533,8 +544,8 @@ run_seed (const Case * wanted, Speech * speech, gint seed, gdouble * concealed,
   g_autoptr (GArray) lines = NULL;
   g_autoptr (GArray) moments = NULL;
   MoshiPlayoutCounters counters;
+  Course course = { 0, };
   Harness *self;
-  gdouble early;
 
   trace->mask_offset = 0;
   self = harness_new (NULL, "appsrc name=in is-live=true format=time caps="
@@ -543,7 +554,7 @@ run_seed (const Case * wanted, Speech * speech, gint seed, gdouble * concealed,
   harness_use_test_clock (self);
   harness_wait_state (self, GST_STATE_PLAYING);
   harness_wait_connection (self, "ready");
-  early = play (self, speech, trace, messages);
+  play (self, speech, trace, messages, &course);
 
   lines = bench_play_adaptive (trace, &speech->mask, wanted->kind, &counters);
   harness_lock (self);
@@ -553,12 +564,15 @@ run_seed (const Case * wanted, Speech * speech, gint seed, gdouble * concealed,
   harness_unlock (self);
   assert_like_bench (wanted, trace, moments);
   g_assert_cmpuint (harness_get_stat (self, "dropped"), ==, 0);
-  *concealed += get_concealed (self);
+  *concealed += get_ms (self, "concealed");
   *bench += (gdouble) counters.concealed / 48;
-  g_test_message ("concealed %.1f, %.1f of it at first; bench %.1f",
-      get_concealed (self), early, (gdouble) counters.concealed / 48);
+  g_test_message ("concealed %.1f, %.1f of it at first; bench %.1f; changed by "
+      "%.1f in a second", get_ms (self, "concealed"), course.early,
+      (gdouble) counters.concealed / 48, course.steepest);
   if (wanted->shape.drift != 0)
-    g_assert_cmpfloat (get_concealed (self) - early, <=, 5);
+    g_assert_cmpfloat (get_ms (self, "concealed") - course.early, <=, 5);
+  if (wanted->shape.drift != 0 && wanted->shape.jitter <= 0)
+    g_assert_cmpfloat (course.steepest, <=, 50);
 
   harness_free (self);
   peer_server_free (server);
