@@ -425,6 +425,35 @@ test_backlog (void)
   owner_clear (&owner);
 }
 
+/* While what a stall has held back is late still, its silences are not left out
+ * only to be made again, for want of what comes after them. */
+static void
+test_late_catch_up (gconstpointer whole)
+{
+  Owner owner;
+  guint64 made;
+  gint64 at;
+  guint i;
+
+  owner_init (&owner, MS (60), 0, 0);
+  owner.described = TRUE;
+  owner.whole = whole != NULL;
+  run (&owner, 0);
+  at = talk (&owner, MS (500), 50) + MS (1000);
+  run_until (&owner, at);
+  made = owner.counters.concealed + owner.counters.filled;
+  for (i = 0; i < 50; i++, at += MS (60)) {
+    owner.loud = i < 2 || i > 12;
+    run_until (&owner, at);
+    arrive (&owner, MS (80), at);
+    run (&owner, at);
+  }
+  g_assert_cmpuint (owner.counters.trimmed, >, 0);
+  g_assert_cmpuint (owner.counters.concealed + owner.counters.filled, <=,
+      made + MS (5));
+  owner_clear (&owner);
+}
+
 /* What is beyond the cap goes from one pause to another. */
 static void
 test_cap (gconstpointer whole)
@@ -676,6 +705,10 @@ main (int argc, char **argv)
   g_test_add_func ("/playout/no-margin", test_no_margin);
   g_test_add_func ("/playout/margin-changes", test_margin_changes);
   g_test_add_func ("/playout/backlog", test_backlog);
+  g_test_add_data_func ("/playout/late-catch-up/audio", NULL,
+      test_late_catch_up);
+  g_test_add_data_func ("/playout/late-catch-up/packets",
+      GINT_TO_POINTER (TRUE), test_late_catch_up);
   g_test_add_data_func ("/playout/cap/audio", NULL, test_cap);
   g_test_add_data_func ("/playout/cap/packets", GINT_TO_POINTER (TRUE),
       test_cap);

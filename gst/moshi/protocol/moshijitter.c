@@ -101,7 +101,7 @@ struct _MoshiJitter
 {
   gint64 count;                 /* samples that have come */
 
-  gint64 slot_lag;              /* of the slot under way */
+  gint64 slot_lag;              /* of the slot under way, or the last */
   gint64 slot_length;
 
   Point slots[N_SLOTS];         /* a ring */
@@ -475,6 +475,21 @@ gint64
 moshi_jitter_get_spread (MoshiJitter * self)
 {
   return self->spread;
+}
+
+/**
+ * moshi_jitter_get_stall:
+ * @self: what is known
+ * @now: the time
+ *
+ * Returns: how much later than the base the last slot came, while what a stall
+ *     has held back comes in; else 0
+ */
+gint64
+moshi_jitter_get_stall (MoshiJitter * self, gint64 now)
+{
+  return self->stalled ?
+      MAX (self->slot_lag - moshi_jitter_get_base (self, now), 0) : 0;
 }
 
 /**

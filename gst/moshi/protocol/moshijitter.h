@@ -20,6 +20,7 @@ void moshi_jitter_reset (MoshiJitter * self);
 void moshi_jitter_arrive (MoshiJitter * self, guint duration, gint64 now);
 gint64 moshi_jitter_get_base (MoshiJitter * self, gint64 now);
 gint64 moshi_jitter_get_spread (MoshiJitter * self);
+gint64 moshi_jitter_get_stall (MoshiJitter * self, gint64 now);
 gdouble moshi_jitter_get_calm (MoshiJitter * self, gint64 hand);
 gdouble moshi_jitter_get_risk (MoshiJitter * self, gint64 delay, gint64 hand);
 gint64 moshi_jitter_get_loss (MoshiJitter * self, gint64 duration);

@@ -316,22 +316,33 @@ moshi_playout_forget (MoshiPlayout * self)
   self->speaking = FALSE;
 }
 
-/* Delay that the next sample has beyond what recent jitter asks for */
+/* Delay that the next sample has beyond what is wanted, and, while what a stall has
+ * held back comes in late, beyond that */
+static gint64
+get_excess_beyond (MoshiPlayout * self, gint64 wanted, gint64 now)
+{
+  gint64 lag = self->position + self->offset + self->margin - self->head;
+  gint64 excess = lag - moshi_jitter_get_base (self->jitter, now) - wanted;
+  gint64 stall = moshi_jitter_get_stall (self->jitter, now);
+
+  return excess > stall ? excess - stall : MIN (excess, 0);
+}
+
+/* Wanted is what recent jitter asks for. */
 static gint64
 get_excess (MoshiPlayout * self, gint64 now)
 {
-  gint64 lag = self->position + self->offset + self->margin - self->head;
-
-  return lag - moshi_jitter_get_base (self->jitter, now)
-      - moshi_jitter_get_spread (self->jitter);
+  return get_excess_beyond (self, moshi_jitter_get_spread (self->jitter), now);
 }
 
 /* The same where nothing can be stretched */
 static gint64
 get_whole_excess (MoshiPlayout * self, gint64 now)
 {
-  return get_excess (self, now) - moshi_jitter_get_loss (self->jitter, SPURT)
-      - moshi_jitter_get_spread (self->jitter) / WHOLE_SHARE;
+  gint64 spread = moshi_jitter_get_spread (self->jitter);
+
+  return get_excess_beyond (self, spread + spread / WHOLE_SHARE
+      + moshi_jitter_get_loss (self->jitter, SPURT), now);
 }
 
 /**
