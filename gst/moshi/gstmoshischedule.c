@@ -566,6 +566,34 @@ MOSHI_REQUIRES (self->talk->lock)
   return NULL;
 }
 
+/* Live, Opus: as long as the delay is to change, a packet of several frames is
+ * that many packets: what is silent of it can go alone. */
+static GstMoshiItem *
+split_head_locked (GstMoshiSchedule * self, GstMoshiItem * head, gint64 now)
+MOSHI_REQUIRES (self->talk->lock)
+{
+  g_autoptr (GPtrArray) packets = NULL;
+  GQueue *items = &self->talk->items;
+  guint i;
+
+  if (head == NULL || head->kind != GST_MOSHI_ITEM_PACKET
+      || moshi_playout_get_horizon (self->playout, head->duration, now) == 0)
+    return head;
+  packets = moshi_opus_packet_split (head->bytes, GST_MOSHI_VOICE_PART);
+  if (packets == NULL)
+    return head;
+  head = g_queue_pop_head (items);
+  for (i = packets->len; i > 0; i--) {
+    GstMoshiItem *item = g_memdup2 (head, sizeof (GstMoshiItem));
+
+    item->bytes = g_bytes_ref (packets->pdata[i - 1]);
+    item->duration = head->duration / packets->len;
+    g_queue_push_head (items, item);
+  }
+  gst_moshi_item_free (head);
+  return g_queue_peek_head (items);
+}
+
 /* Live: has what was decided done. */
 static void
 set_decision_locked (GstMoshiSchedule * self, gboolean whole,
@@ -597,6 +625,8 @@ MOSHI_REQUIRES (self->talk->lock)
   gint64 now = get_now_locked (self);
   MoshiPlayoutDecision decision;
 
+  if (whole)
+    head = split_head_locked (self, head, now);
   moshi_playout_decide (self->playout, whole && head ? head->duration : 0,
       now, &decision);
   if (decision.step == MOSHI_PLAYOUT_WAIT) {

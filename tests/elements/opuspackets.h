@@ -95,6 +95,34 @@ take_packets (HarnessTrack * track)
   return packets;
 }
 
+/* Their frames, each as a packet of its own */
+static inline GPtrArray *
+take_apart (GPtrArray * packets)
+{
+  GPtrArray *parts = new_packets ();
+  const guint8 *frames[48];
+  opus_int16 sizes[48];
+  guint i;
+  gint k, n;
+
+  for (i = 0; i < packets->len; i++) {
+    gsize size;
+    const guint8 *data = g_bytes_get_data (get_packet (packets, i), &size);
+
+    n = opus_packet_parse (data, (opus_int32) size, NULL, frames, sizes, NULL);
+    for (k = 0; k < n; k++) {
+      g_autoptr (GByteArray) part = g_byte_array_new ();
+      guint8 toc = data[0] & 0xfc;
+
+      g_byte_array_append (part, &toc, 1);
+      g_byte_array_append (part, frames[k], (guint) sizes[k]);
+      g_ptr_array_add (parts,
+          g_byte_array_free_to_bytes (g_steal_pointer (&part)));
+    }
+  }
+  return parts;
+}
+
 static inline void
 assert_same (GPtrArray * got, guint at, GPtrArray * given, guint from, guint n)
 {

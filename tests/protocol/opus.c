@@ -164,6 +164,95 @@ check_silence (guint duration, guint channels)
   }
 }
 
+/* What the frames of a packet play alone, one after the other, is what it plays. */
+static void
+test_split (void)
+{
+  static const guint durations[] = { 40, 60 }, bitrates[] = { 12000, 64000 };
+  guint i, k;
+
+  for (i = 0; i < 4; i++) {
+    const guint n = durations[i % 2] * 48, bitrate = bitrates[i / 2];
+    g_autoptr (MoshiOpusEncoder) encoder = moshi_opus_encoder_new (48000, 1,
+        moshi_opus_choose_application (bitrate), NULL);
+    g_autoptr (MoshiOpusDecoder) decoder = moshi_opus_decoder_new (48000, 1,
+        NULL);
+    g_autoptr (MoshiOpusDecoder) other = moshi_opus_decoder_new (48000, 1,
+        NULL);
+    guint64 position = 0;
+
+    g_assert_true (moshi_opus_encoder_configure (encoder, bitrate, 5, NULL));
+    for (k = 0; k < 10; k++) {
+      gfloat samples[2880], whole[2880], parts[2880];
+      g_autoptr (GBytes) packet = NULL;
+      g_autoptr (GPtrArray) split = NULL;
+      guint at = 0, part;
+      const guint8 *data;
+      gsize size;
+
+      make_tone (samples, n, 48000, 1, &position);
+      packet = moshi_opus_encoder_encode_f32 (encoder, samples, n, NULL);
+      data = g_bytes_get_data (packet, &size);
+      g_assert_cmpint (moshi_opus_decoder_decode_f32 (decoder, data, size,
+              whole, n, NULL), ==, (gint) n);
+      split = moshi_opus_packet_split (packet, 480);
+      /* A frame of SILK may have all of it, one of CELT 20 ms. */
+      if (split == NULL && bitrate < 64000)
+        continue;
+      g_assert_cmpuint (split->len, ==, n / 960);
+      for (part = 0; part < split->len; part++) {
+        data = g_bytes_get_data (split->pdata[part], &size);
+        at += (guint) moshi_opus_decoder_decode_f32 (other, data, size,
+            parts + at, n - at, NULL);
+      }
+      g_assert_cmpuint (at, ==, n);
+      g_assert_cmpmem (whole, n * sizeof (gfloat), parts, n * sizeof (gfloat));
+    }
+    g_assert_true (position == 10 * n);
+  }
+}
+
+/* What has one frame, too short ones, or is none at all stays as it is. */
+static void
+test_not_split (void)
+{
+  static const struct
+  {
+    gsize size;
+    guint8 data[6];
+    guint n;                    /* packets made of it */
+  } cases[] = {
+    {0, {0}, 0},
+    {1, {0xf8}, 0},
+    {3, {0xf8, 0xff, 0xfe}, 0},
+    {5, {0xf9, 0xff, 0xfe, 0xff, 0xfe}, 2},     /* 2 of 20 ms */
+    {5, {0xf1, 0xff, 0xfe, 0xff, 0xfe}, 2},     /* of 10 */
+    {5, {0xe9, 0xff, 0xfe, 0xff, 0xfe}, 0},     /* of 5 */
+    {4, {0xf9, 0xff, 0xfe, 0xff}, 0},   /* not two of a size */
+    {4, {0xfa, 1, 0xff, 0xfe}, 2},      /* of one byte each */
+    {2, {0xfa, 0}, 2},          /* of none */
+    {2, {0xfb, 5}, 5},
+    {2, {0xfb, 0}, 0},
+  };
+  guint i, k;
+
+  for (i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GBytes) packet = g_bytes_new (cases[i].data, cases[i].size);
+    g_autoptr (GPtrArray) split = moshi_opus_packet_split (packet, 480);
+
+    g_assert_cmpuint (split ? split->len : 0, ==, cases[i].n);
+    for (k = 0; k < cases[i].n; k++) {
+      gsize size;
+      const guint8 *data = g_bytes_get_data (split->pdata[k], &size);
+
+      g_assert_cmpuint (data[0], ==, cases[i].data[0] & 0xfc);
+      g_assert_cmpuint (moshi_opus_packet_duration (data, size), ==,
+          moshi_opus_packet_duration (cases[i].data, cases[i].size)
+          / cases[i].n);
+    }
+  }
+}
+
 static void
 test_silence (void)
 {
@@ -743,6 +832,8 @@ main (int argc, char **argv)
       test_duration_of_configurations);
   g_test_add_func ("/opus/packet/longest-frame", test_duration_longest_frame);
   g_test_add_func ("/opus/packet/channels", test_channels);
+  g_test_add_func ("/opus/packet/split", test_split);
+  g_test_add_func ("/opus/packet/not-split", test_not_split);
   g_test_add_func ("/opus/silence/digital", test_silence);
   g_test_add_func ("/opus/silence/no-such", test_silence_of_no_length);
   g_test_add_func ("/opus/silence/after-tone", test_silence_after_tone);

@@ -610,6 +610,43 @@ test_packet_backlog (void)
   owner_clear (&owner);
 }
 
+/* With jitter there is less delay while silence lasts; when a word begins, as much
+ * as before, and it does not break off. */
+static void
+test_packet_silence (void)
+{
+  static const gint64 lates[] = { 0, MS (15), MS (60), 0, MS (30) };
+  gint64 before = 0, within = 0;
+  guint64 concealed = 0;
+  Owner owner;
+  guint i, k;
+
+  owner_init (&owner, MS (60), 0, 0);
+  owner.whole = owner.described = TRUE;
+  run (&owner, 0);
+  for (i = 0; i < 500; i++) {
+    gint64 at = MS (500) + i * MS (80) + lates[i % 5];
+
+    /* a pause first for the delay to be right in */
+    owner.loud = (i < 180 || i >= 200) && (i < 400 || i >= 430);
+    run_until (&owner, at);
+    for (k = 0; k < 4; k++)
+      arrive (&owner, MS (20), at);
+    run (&owner, at);
+    if (i == 399) {
+      before = owner.position - owner.taken;
+      concealed = owner.counters.concealed;
+    }
+    if (i == 429)
+      within = owner.position - owner.taken;
+  }
+  g_assert_cmpint (within, <=, before - MS (40));
+  g_assert_cmpint (owner.position - owner.taken, >=, before - MS (3));
+  g_assert_cmpuint (owner.counters.concealed, ==, concealed);
+  g_assert_cmpuint (owner.counters.dropped, ==, 0);
+  owner_clear (&owner);
+}
+
 /* --- starting again ---------------------------------------------------------- */
 
 /* The owner drops all that waits: what comes next is played as ever. */
@@ -719,6 +756,7 @@ main (int argc, char **argv)
   g_test_add_func ("/playout/burst", test_burst);
   g_test_add_func ("/playout/sizes", test_sizes);
   g_test_add_func ("/playout/packet-backlog", test_packet_backlog);
+  g_test_add_func ("/playout/packet-silence", test_packet_silence);
   g_test_add_func ("/playout/forget", test_forget);
   g_test_add_func ("/playout/start-again", test_start_again);
   g_test_add_data_func ("/playout/random/audio", GINT_TO_POINTER (FALSE),

@@ -2,12 +2,15 @@
 #include "moshiopus.h"
 
 #include <opus.h>
+#include <string.h>
 
 #include "moshierror.h"
 
 #define CLOCK_RATE 48000
 /* RFC 6716 section 3.4, requirement R5: 120 ms of frames of 2.5 ms */
 #define MAX_FRAMES_IN_PACKET 48
+/* RFC 6716 section 3.1: the TOC but for the code of the frame count */
+#define CONFIG_MASK 0xfc
 /* RFC 6716 section 3.2.1: longest frame */
 #define MAX_FRAME_SIZE 1275
 /* The longest packet we make is 60 ms, at worst three frames of 20 ms with
@@ -81,6 +84,46 @@ moshi_opus_packet_channels (const guint8 * packet, gsize size)
     return 0;
 
   return opus_packet_get_nb_channels (packet);
+}
+
+/**
+ * moshi_opus_packet_split:
+ * @packet: an Opus packet
+ * @shortest: frame that is to have a packet of its own, in samples at 48 kHz
+ *
+ * Takes a packet apart: what it plays is played by packets of one frame each just
+ * so (RFC 6716 section 3.2: all frames of a packet share its TOC). May be called
+ * from any thread.
+ *
+ * Returns: (transfer full) (nullable) (element-type GBytes): these, or %NULL if it
+ *     has one frame, too short ones, or is not valid
+ */
+GPtrArray *
+moshi_opus_packet_split (GBytes * packet, guint shortest)
+{
+  const guint8 *frames[MAX_FRAMES_IN_PACKET];
+  opus_int16 sizes[MAX_FRAMES_IN_PACKET];
+  g_autoptr (GPtrArray) packets = NULL;
+  gint n_frames, i;
+  gsize size;
+  const guint8 *data = g_bytes_get_data (packet, &size);
+
+  if (moshi_opus_packet_duration (data, size) == 0)
+    return NULL;
+  n_frames = opus_packet_parse (data, (opus_int32) size, NULL, frames, sizes,
+      NULL);
+  if (n_frames < 2 || opus_packet_get_samples_per_frame (data, CLOCK_RATE) <
+      (gint) shortest)
+    return NULL;
+  packets = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
+  for (i = 0; i < n_frames; i++) {
+    guint8 *alone = g_malloc (1 + (gsize) sizes[i]);
+
+    alone[0] = data[0] & CONFIG_MASK;
+    memcpy (alone + 1, frames[i], (gsize) sizes[i]);
+    g_ptr_array_add (packets, g_bytes_new_take (alone, 1 + (gsize) sizes[i]));
+  }
+  return g_steal_pointer (&packets);
 }
 
 /* The frame FF FE codes CELT's silence flag (RFC 6716 section 4.3, table 56)

@@ -27,6 +27,7 @@ typedef enum
 /* Packet facts: from the TOC byte alone, RFC 6716 section 3.1. */
 guint moshi_opus_packet_duration (const guint8 * packet, gsize size);
 guint moshi_opus_packet_channels (const guint8 * packet, gsize size);
+GPtrArray *moshi_opus_packet_split (GBytes * packet, guint shortest);
 const guint8 *moshi_opus_silence_packet (guint duration_48k,
     guint channels, gsize * size);
 

@@ -51,6 +51,9 @@
  * more is kept in hand, and what drift takes away before the next of them. Of a
  * silence a packet is taken, and what was too much of it is put back as packets
  * of silence, with silence before and after.
+ * With much jitter a silence is cut as short as that allows and made long again
+ * before a word, as above, so that speech can have more delay. The shorter packets
+ * are the more of a silence can go: their owner takes them apart for that.
  */
 
 #include "moshiplayout.h"
@@ -123,6 +126,12 @@
 /* Then this is worth a cut, and so much silence has to follow what is put back. */
 #define WHOLE_TRIM MS (10)
 #define WHOLE_EDGE MS (10)
+
+/* While silence lasts a share of a spread as wide as this is delay enough; then
+ * speech can have more. */
+#define WIDE MS (40)
+#define WIDE_SHARE 6
+#define WIDE_QUIET_SHARE 10
 
 /* When speech is to last longer by half, and when by as much again: so little of
  * the spread is in hand, or so likely is it to break off. */
@@ -335,14 +344,22 @@ get_excess (MoshiPlayout * self, gint64 now)
   return get_excess_beyond (self, moshi_jitter_get_spread (self->jitter), now);
 }
 
+/* Whether there is so much jitter that silences are worth less delay. */
+static gboolean
+is_wide (MoshiPlayout * self)
+{
+  return moshi_jitter_get_spread (self->jitter) >= WIDE;
+}
+
 /* The same where nothing can be stretched */
 static gint64
 get_whole_excess (MoshiPlayout * self, gint64 now)
 {
   gint64 spread = moshi_jitter_get_spread (self->jitter);
 
-  return get_excess_beyond (self, spread + spread / WHOLE_SHARE
-      + moshi_jitter_get_loss (self->jitter, SPURT), now);
+  spread += spread / (is_wide (self) ? WIDE_SHARE : WHOLE_SHARE);
+  return get_excess_beyond (self,
+      spread + moshi_jitter_get_loss (self->jitter, SPURT), now);
 }
 
 /**
@@ -352,9 +369,10 @@ get_whole_excess (MoshiPlayout * self, gint64 now)
  * @now: the time
  *
  * To know what packets are costs the owner something. As long as the delay is
- * right it does not matter: they are played in any case.
+ * right and there is little jitter it does not matter: they are played in any case.
  *
- * Returns: how much of the queue is to be described for a good decision
+ * Returns: how much of the queue is to be described for a good decision; with
+ *     packets, 0 also means that they need not be as short as they can be
  */
 guint64
 moshi_playout_get_horizon (MoshiPlayout * self, guint packet, gint64 now)
@@ -366,7 +384,7 @@ moshi_playout_get_horizon (MoshiPlayout * self, guint packet, gint64 now)
   if (packet == 0)
     return MIN (self->queued, HORIZON);
   excess = get_whole_excess (self, now);
-  if (excess > -MIN_TRIM && excess < WHOLE_TRIM)
+  if (!is_wide (self) && excess > -MIN_TRIM && excess < WHOLE_TRIM)
     return 0;
   return MIN (self->queued, (guint64) packet + WHOLE_EDGE);
 }
@@ -584,27 +602,41 @@ decide_loud (MoshiPlayout * self, const View * view,
 
 /* --- packets ---------------------------------------------------------------- */
 
-/* Whether to leave out a packet: of silence, and no more than is too much, or
- * with silence after it for the rest to be put back. */
-static gboolean
-may_trim (const View * view, guint packet, gint64 excess)
+/* A packet of silence: it is left out if it is no more than is too much, or if
+ * there is silence after it for the rest to be put back. Where jitter is wide
+ * much is too much while silence lasts; the last packet of it that is there is
+ * kept until it is known whether it does. */
+static void
+decide_quiet_packet (MoshiPlayout * self, guint packet, gint64 now,
+    const View * view, MoshiPlayoutDecision * decision)
 {
-  if (view->run.loud || view->run.duration < packet)
-    return FALSE;
-  return excess >= (gint64) packet || (excess >= WHOLE_TRIM
-      && view->run.duration >= (guint64) packet + WHOLE_EDGE);
+  const gboolean wide = is_wide (self);
+  gboolean lasts = view->run.duration >= (guint64) packet + WHOLE_EDGE;
+  gint64 excess = get_whole_excess (self, now);
+  gint64 above = wide && lasts ?
+      excess + view->spread - view->spread / WIDE_QUIET_SHARE : excess;
+  gint64 wait = MAX (-excess, 0);
+
+  wait -= wait % PACKET_GRAIN;
+  if (above >= (gint64) packet || (lasts && above >= WHOLE_TRIM))
+    set_step (decision, MOSHI_PLAYOUT_TRIM, packet);
+  else if (wide && !lasts && !view->known && self->hole < view->spread)
+    bridge (self, now, view, decision);
+  else if (wait > 0 && !self->speaking && (!wide || !lasts))
+    set_step (decision, MOSHI_PLAYOUT_SILENCE, MIN (wait, PIECE));
+  else
+    set_step (decision, MOSHI_PLAYOUT_PLAY, packet);
 }
 
 static void
 decide_packet (MoshiPlayout * self, guint packet, gint64 now,
     const View * view, MoshiPlayoutDecision * decision)
 {
-  gint64 excess = get_whole_excess (self, now);
-  gint64 wait = MAX (-excess, 0);
+  gint64 wait = MAX (-get_whole_excess (self, now), 0);
 
   wait -= wait % PACKET_GRAIN;
-  if (may_trim (view, packet, excess))
-    set_step (decision, MOSHI_PLAYOUT_TRIM, packet);
+  if (!view->run.loud && view->run.duration >= packet)
+    decide_quiet_packet (self, packet, now, view, decision);
   else if (!self->speaking && wait > 0 && (!view->run.loud || self->hole > 0))
     set_step (decision, MOSHI_PLAYOUT_SILENCE, MIN (wait, PIECE));
   else

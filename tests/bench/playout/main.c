@@ -73,7 +73,8 @@ print_line (const gchar * name, gint seed, const gchar * who, gboolean stalls,
       metrics->dropped_speech, metrics->stretched, metrics->steepest,
       metrics->mean, metrics->p50, metrics->p95);
   if (stalls)
-    g_print ("  stall: %.1f -> %.1f", metrics->before, metrics->after);
+    g_print ("  stall: %.1f -> %.1f at most -> %.1f; %.0f of silence",
+        metrics->before, metrics->max, metrics->after, metrics->spare);
   g_print ("\n");
 }
 

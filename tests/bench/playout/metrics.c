@@ -68,6 +68,24 @@ get_mean (const GArray * samples, gdouble from, gdouble to)
   return weight > 0 ? sum / weight : NAN;
 }
 
+/* The delay that a share of what was played has at most; `samples` are sorted. */
+static gdouble
+get_quantile (const GArray * samples, gdouble share)
+{
+  gdouble weight = 0;
+  guint i;
+
+  for (i = 0; i < samples->len; i++)
+    weight += g_array_index (samples, Sample, i).weight;
+  weight *= share;
+  for (i = 0; i + 1 < samples->len; i++) {
+    weight -= g_array_index (samples, Sample, i).weight;
+    if (weight < 0)
+      break;
+  }
+  return g_array_index (samples, Sample, i).delay;
+}
+
 static void
 measure_delays (const BenchTrace * trace, GArray * samples,
     BenchMetrics * metrics)
@@ -83,8 +101,8 @@ measure_delays (const BenchTrace * trace, GArray * samples,
   if (samples->len == 0)
     return;
   g_array_sort (samples, compare_delays);
-  metrics->p50 = g_array_index (samples, Sample, samples->len / 2).delay;
-  metrics->p95 = g_array_index (samples, Sample, samples->len * 95 / 100).delay;
+  metrics->p50 = get_quantile (samples, 0.5);
+  metrics->p95 = get_quantile (samples, 0.95);
   metrics->max = g_array_index (samples, Sample, samples->len - 1).delay;
 }
 
@@ -100,6 +118,23 @@ measure_dropped (const BenchTrace * trace, const BenchMask * mask,
     metrics->dropped++;
     if (bench_is_speech (trace, mask, (gdouble) i))
       metrics->dropped_speech++;
+  }
+}
+
+/* What a player that leaves out frames of 20 ms can gain in the ten seconds after
+ * a stall: those between what is heard at its end and what is to be heard then. */
+static void
+measure_spare (const BenchTrace * trace, const BenchMask * mask,
+    BenchMetrics * metrics)
+{
+  gdouble end = trace->stall_start + trace->stall_length;
+  gdouble source = end - metrics->max;
+
+  for (source -= fmod (source, 20); source < end + 9500 - metrics->before;
+      source += 20) {
+    if (!bench_is_speech (trace, mask, source)
+        && !bench_is_speech (trace, mask, source + 10))
+      metrics->spare += 20;
   }
 }
 
@@ -205,4 +240,6 @@ bench_measure (const BenchTrace * trace, const BenchMask * mask,
       metrics);
   measure_delays (trace, samples, metrics);
   measure_steepest (lines, metrics);
+  if (trace->stall_start >= 0)
+    measure_spare (trace, mask, metrics);
 }

@@ -15,6 +15,9 @@
 #define MARGIN 2880             /* 60 ms: it must not matter */
 #define VOICE_MS 8
 #define DEEP_MS 12
+#define PACKET 1920             /* as from Kyutai's servers, of two frames */
+#define FRAME 960
+#define PART 480
 
 typedef struct
 {
@@ -37,18 +40,30 @@ to_ticks (gdouble ms)
 static void
 arrive (Player * self, const BenchMessage * message)
 {
-  guint scale = 48000 / self->trace->rate;
-  gint64 at = (gint64) message->source * scale;
-  gint64 end = at + (gint64) message->samples * scale;
+  guint left = message->samples * (48000 / self->trace->rate), packet;
 
-  moshi_playout_arrive (self->playout, message->samples * scale,
-      to_ticks (message->arrival));
-  while (at < end) {
-    gint64 next = MIN ((at / 480 + 1) * 480, end);
+  for (; left > 0; left -= packet) {
+    packet = MIN (left, PACKET);
+    moshi_playout_arrive (self->playout, packet, to_ticks (message->arrival));
+  }
+}
 
-    moshi_playout_describe (self->playout, (guint) (next - at),
-        bench_is_speech (self->trace, self->mask, (gdouble) at / TICKS));
-    at = next;
+/* Looks at packets as they are wanted, as the element does, in parts of 10 ms. */
+static void
+describe (Player * self, guint packet, gint64 now)
+{
+  guint64 wanted = moshi_playout_get_horizon (self->playout, packet, now);
+  guint64 queued = moshi_playout_get_queued (self->playout), described;
+
+  while ((described = moshi_playout_get_described (self->playout)) < wanted) {
+    gint64 at = self->source + (gint64) described;
+    gint64 end = MIN ((at / PACKET + 1) * PACKET, self->source
+        + (gint64) queued);
+
+    for (; at < end; at = (at / PART + 1) * PART)
+      moshi_playout_describe (self->playout,
+          (guint) (MIN ((at / PART + 1) * PART, end) - at),
+          bench_is_speech (self->trace, self->mask, (gdouble) at / TICKS));
   }
 }
 
@@ -115,6 +130,18 @@ obey (Player * self, const MoshiPlayoutDecision * decision)
   self->source += taken;
 }
 
+/* The oldest packet, or the first frame of it where it is taken apart */
+static guint
+get_packet (Player * self, gint64 now)
+{
+  guint64 queued = moshi_playout_get_queued (self->playout);
+  guint packet = (guint) MIN ((guint64) (PACKET - self->source % PACKET),
+      queued);
+
+  return moshi_playout_get_horizon (self->playout, packet, now) > 0 ?
+      MIN (packet, FRAME) : packet;
+}
+
 /* Does what is to be done now; returns when there is more to do. */
 static gint64
 play (Player * self, gint64 now)
@@ -123,8 +150,8 @@ play (Player * self, gint64 now)
   guint packet;
 
   while (TRUE) {
-    packet = self->kind == BENCH_PACKETS ? (guint) MIN (1920,
-        moshi_playout_get_queued (self->playout)) : 0;
+    packet = self->kind == BENCH_PACKETS ? get_packet (self, now) : 0;
+    describe (self, packet, now);
     moshi_playout_decide (self->playout, packet, now, &decision);
     if (decision.step == MOSHI_PLAYOUT_WAIT)
       return decision.until;

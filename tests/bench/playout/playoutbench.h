@@ -92,6 +92,7 @@ typedef struct
   gdouble first;                /* ms from the first arrival to the first sample */
   gdouble before;               /* delay in the 2 s before the stall */
   gdouble after;                /* and around 10 s after it */
+  gdouble spare;                /* silence till then, of that in frames of 20 ms */
 } BenchMetrics;
 
 /**
@@ -99,7 +100,7 @@ typedef struct
  * @BENCH_EVEN: audio is stretched as decided
  * @BENCH_VOICE: by periods of a voice of 125 Hz
  * @BENCH_DEEP: by those of one of 83 Hz
- * @BENCH_PACKETS: not at all: whole packets of 40 ms, as with Opus output
+ * @BENCH_PACKETS: not at all: packets of 40 ms, as with Opus output
  */
 typedef enum
 {
