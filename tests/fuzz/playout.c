@@ -31,7 +31,8 @@
  * than the last slot of those it is found by: than the first sample of it, which
  * has been in time by the length of that slot, 80 ms and less than a packet more,
  * and of another one that is not full yet. Time that goes by, and drift, make it
- * less, for L grows by more than the base. */
+ * less, for L grows by more than the base. While what a stall has held back comes
+ * in, the last slot of that is the base for excess, of which the same holds. */
 #define MAX_QUEUE (MS (2000) + MS (420) + MS (80) + LONGEST + MS (80))
 
 /* More is played while a word under way ends, within 1 s, and what is played at
