@@ -520,6 +520,8 @@ linger (MoshiLink * self)
   moshi_link_close (self);
   ref_link (self);
   self->linger_source = g_timeout_source_new (LINGER);
+  /* Before what libsoup itself has waiting, at 5 s: it would leak that. */
+  g_source_set_priority (self->linger_source, G_PRIORITY_HIGH);
   g_source_set_callback (self->linger_source, on_linger_timeout, self, NULL);
   g_source_attach (self->linger_source,
       moshi_strand_get_context (self->strand));
