@@ -69,7 +69,8 @@ count_legs (gsize samples, gsize leg)
   return (samples + 5 * FRAME + leg - 1) / leg;
 }
 
-/* One that was opened to follow and is not needed is a session for the server. */
+/* One that was opened to follow and is not needed is a session for the server;
+ * when it was still being opened, one that is gone without a close frame. */
 static void
 assert_polite (Harness * self, guint sessions)
 {
@@ -79,8 +80,8 @@ assert_polite (Harness * self, guint sessions)
   moshi_standin_get_stats (self->server, &stats);
   g_assert_cmpuint (stats.handshakes, >=, sessions);
   g_assert_cmpuint (stats.handshakes, <=, sessions + 1);
-  g_assert_cmpuint (stats.closes, ==, stats.upgrades);
-  g_assert_cmpuint (stats.losses, ==, 0);
+  g_assert_cmpuint (stats.closes, >=, sessions);
+  g_assert_cmpuint (stats.closes + stats.losses, ==, stats.upgrades);
   g_assert_cmpuint (stats.early_messages, ==, 0);
   g_assert_cmpuint (stats.missing_bos, ==, 0);
   g_assert_cmpuint (stats.decode_errors, ==, 0);
