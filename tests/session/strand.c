@@ -483,6 +483,43 @@ test_end (void)
   wait_until_threads_are_gone ();
 }
 
+static gboolean
+on_close_ours (gpointer data)
+{
+  Line *self = data;
+
+  close (self->ours);
+  g_source_destroy (self->source);
+  g_clear_pointer (&self->source, g_source_unref);
+  return G_SOURCE_REMOVE;
+}
+
+/* A child process may keep a connection open, which then still tells of itself
+ * when its strand is gone. */
+static void
+test_kept_open (void)
+{
+  Line line, other;
+  gint kept, i;
+
+  line_open (&other);
+  for (i = 0; i < 10; i++) {
+    line_open (&line);
+    say (&line);
+    wait_for (&line.n, 1);
+    kept = dup (line.ours);
+    call (line.strand, on_close_ours, &line);
+    moshi_strand_unref (line.strand);
+    call (other.strand, on_last, &other.n);
+    say (&line);
+    call (other.strand, on_last, &other.n);
+    close (kept);
+    close (line.theirs);
+  }
+  line_close (&other);
+  wait_until_threads_are_gone ();
+}
+
 /* GLib would end the process. */
 static void
 test_no_descriptors (void)
@@ -511,6 +548,7 @@ main (int argc, char **argv)
   g_test_add_func ("/strand/guest-attaches", test_guest_attaches);
   g_test_add_func ("/strand/alone", test_alone);
   g_test_add_func ("/strand/end", test_end);
+  g_test_add_func ("/strand/kept-open", test_kept_open);
   g_test_add_func ("/strand/no-descriptors", test_no_descriptors);
   return g_test_run ();
 }

@@ -358,6 +358,16 @@ free_network (MoshiNetwork * self)
   g_free (self);
 }
 
+/* What a child process has kept open may tell of a strand that is gone. */
+static void
+set_due (MoshiNetwork * self, gpointer ready)
+{
+  if (ready == &self->home)
+    self->home.due = 0;
+  else if (g_ptr_array_find (self->strands, ready, NULL))
+    ((MoshiStrand *) ready)->due = 0;
+}
+
 static void
 wait_for_something (MoshiNetwork * self)
 {
@@ -366,7 +376,7 @@ wait_for_something (MoshiNetwork * self)
       MAX_READY);
 
   while (n > 0)
-    ((MoshiStrand *) ready[--n])->due = 0;
+    set_due (self, ready[--n]);
 }
 
 static gpointer

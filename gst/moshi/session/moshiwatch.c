@@ -20,8 +20,8 @@
  * again (EPOLL_CTL_MOD, or EPOLL_CTL_ADD where that is unknown), which also makes
  * the kernel look anew whether it is ready. That done, edges are enough, and a
  * descriptor that some child process has kept open tells of itself once and not
- * for ever. And what an owner no longer waits for is taken out only if no other
- * owner has been given that number since.
+ * for ever; its owner may be gone by then. And what an owner no longer waits for is
+ * taken out only if no other owner has been given that number since.
  */
 
 #if defined (__linux__) && !defined (MOSHI_WATCH_POLL)
@@ -144,7 +144,8 @@ moshi_watch_set (MoshiWatch * self, gpointer owner, const GPollFD * old,
  * @self: a watch
  * @timeout: ms; 0 for none at all, -1 for ever
  * @owners: (out caller-allocates) (array length=max): who is ready; one may be
- *     there twice
+ *     there twice, or no longer exist, if a child process has kept open what it
+ *     waited for
  * @max: room for how many
  *
  * Returns: how many
