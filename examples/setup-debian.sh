@@ -21,13 +21,12 @@ run="gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 server="libespeak-ng-dev espeak-ng-data"
 # alsa-utils: recorded announcements, the human speech of tests and demo
 speech="alsa-utils sox"
-# libclang-rt: libFuzzer
-# for the recipes of docs/: a sound server that needs no sound card, a program
+# For the recipes of docs/: a sound server that needs no sound card, a program
 recipes="pulseaudio pulseaudio-utils python3-numpy python3-gi
   gir1.2-gstreamer-1.0"
-# openssl: certificates made by the tests
+# libclang-rt: libFuzzer; openssl: certificates made by the tests; -nice: webrtcbin
 test="$server $speech $recipes clang libclang-rt-dev cppcheck indent openssl
-  python3"
+  python3 gstreamer1.0-nice"
 demo="$server $speech python3 python3-numpy python3-matplotlib
   fonts-dejavu-core"
 
