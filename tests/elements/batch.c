@@ -436,12 +436,15 @@ test_input_content (void)
   harness_push_eos (self);
   harness_wait_eos (self);
 
+  /* Of what is answered beyond the end of the input, the server may or may not
+   * have got everything when it is hung up on. */
+  g_assert_true (moshi_standin_wait_idle (self->server, HARNESS_PATIENCE));
   pcm = moshi_standin_dup_pcm (self->server, &n);
-  g_assert_cmpuint (n, >=, 77700);
+  g_assert_cmpuint (n + MODEL_DELAY * 24, >=, 77700);
   heard = g_new (gint16, n);
   for (i = 0; i < n; i++)
     heard[i] = CLAMP (pcm[i] * 32767, -32768, 32767);
-  for (i = 1920; i + 1920 <= 77700; i += 1920) {
+  for (i = 1920; i + 1920 <= MIN (n, 77700); i += 1920) {
     gdouble score;
     gint64 found = moshi_standin_sweep_locate (heard + i, 1920, 24000, 1, 0,
         i > 480 ? i - 480 : 0, i + 480, &score);

@@ -467,16 +467,19 @@ bench_wait_samples (Bench * self, guint64 samples, guint bpf)
     give_up (self, "samples");
 }
 
-/* Waits until upstream has stopped: an element that does so for an error of its
- * own posts that before it sends EOS. Then, for the EOS on the bus, if the
- * pipeline got to PLAYING; after an error before that it never does. */
+/* Waits for an error, and until upstream has stopped: an element that does so
+ * for an error of its own posts that before it sends EOS, but the input may have
+ * ended before either. Then, for the EOS on the bus, if the pipeline got to
+ * PLAYING; after an error before that it never does. */
 void
-bench_wait_ends (Bench * self)
+bench_wait_failure (Bench * self)
 {
+  const GstMessageType type = GST_MESSAGE_ERROR;
   gint64 deadline = get_deadline ();
   gboolean in_time = TRUE;
   GstState state;
 
+  bench_wait (self, bench_is_type, &type, 1);
   g_mutex_lock (&self->lock);
   while (in_time && self->n_ends == 0)
     in_time = g_cond_wait_until (&self->cond, &self->lock, deadline);

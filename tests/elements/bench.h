@@ -66,7 +66,7 @@ void bench_forget (Bench * self);
 void bench_count_output (Bench * self, const gchar * name);
 void bench_wait_output (Bench * self, guint n);
 void bench_wait_samples (Bench * self, guint64 samples, guint bpf);
-void bench_wait_ends (Bench * self);
+void bench_wait_failure (Bench * self);
 guint bench_check_output (Bench * self, guint rate, guint bpf);
 
 guint bench_get_stat (Bench * self, const gchar * name);

@@ -155,12 +155,10 @@ check_message (Bench * bench, GstMessage * message, const Expected * expected)
 static void
 check_failure (Bench * bench, const Expected * expected)
 {
-  const GstMessageType type = GST_MESSAGE_ERROR;
   g_autoptr (GstMessage) message = NULL;
   g_autofree gchar *text = NULL;
 
-  bench_wait (bench, bench_is_type, &type, 1);
-  bench_wait_ends (bench);
+  bench_wait_failure (bench);
   bench_stop (bench);
   text = bench_dup_text (bench);
   if (bench_count_type (bench, GST_MESSAGE_ERROR) != 1)

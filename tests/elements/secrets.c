@@ -366,7 +366,7 @@ test_refused (gconstpointer data)
       way);
 
   bench_play (bench);
-  bench_wait_ends (bench);
+  bench_wait_failure (bench);
   bench_stop (bench);
   g_assert_cmpuint (bench_count_type (bench, GST_MESSAGE_ERROR), ==, 1);
   check_all (bench);
@@ -384,7 +384,7 @@ test_unreachable (gconstpointer data)
 
   moshi_standin_free (server);
   bench_play (bench);
-  bench_wait_ends (bench);
+  bench_wait_failure (bench);
   bench_stop (bench);
   g_assert_cmpuint (bench_count_type (bench, GST_MESSAGE_ERROR), ==, 1);
   check_all (bench);
@@ -470,7 +470,7 @@ test_told (gconstpointer data)
   g_autoptr (Bench) bench = bench_with_key (peer_server_get_port (server), way);
 
   bench_play (bench);
-  bench_wait_ends (bench);
+  bench_wait_failure (bench);
   bench_stop (bench);
   g_assert_cmpuint (bench_count_type (bench, GST_MESSAGE_ERROR), ==, 1);
   check_all (bench);
