@@ -122,14 +122,14 @@ flood_pages (Peer * peer, gpointer user_data)
     peer_repeat_frame (peer, PEER_BINARY, page, 28);
 }
 
-/* Pages in messages of their own, fast, but not faster than a client can read:
- * that is another test. */
+/* Pages in a message of their own, and a pause of `us`: faster than a client can
+ * read is another test. */
 static gboolean
-send_pages (Peer * peer, Pages * pages)
+send_pages (Peer * peer, Pages * pages, gulong us)
 {
   peer_send (peer, 1, pages->bytes->data, pages->bytes->len);
   g_byte_array_set_size (pages->bytes, 0);
-  g_usleep (5000);
+  g_usleep (us);
   return peer_is_there (peer);
 }
 
@@ -144,7 +144,7 @@ flood_tiny_pages (Peer * peer, gpointer user_data)
     return;
   pages_init (&pages, SERIAL);
   put_headers (&pages);
-  for (i = 0; i < 500 && send_pages (peer, &pages); i++) {
+  for (i = 0; i < 500 && send_pages (peer, &pages, 5000); i++) {
     for (n = 0; n < 2000; n++)
       put_page (&pages, 0, NULL, 0, NULL, 0);
   }
@@ -166,7 +166,7 @@ flood_laces (Peer * peer, gpointer user_data)
   pages_init (&pages, SERIAL);
   put_headers (&pages);
   put_page (&pages, 0, segments, sizeof segments, body, sizeof body);
-  while (send_pages (peer, &pages))
+  while (send_pages (peer, &pages, 5000))
     put_page (&pages, CONTINUED, segments, sizeof segments, body, sizeof body);
   pages_clear (&pages);
 }
@@ -185,7 +185,7 @@ flood_continued (Peer * peer, gpointer user_data)
   pages_init (&pages, SERIAL);
   put_headers (&pages);
   put_page (&pages, 0, segment, 1, body, sizeof body);
-  while (send_pages (peer, &pages)) {
+  while (send_pages (peer, &pages, 5000)) {
     for (i = 0; i < 100; i++) {
       put_page (&pages, CONTINUED, NULL, 0, NULL, 0);
       put_page (&pages, CONTINUED, segment, 1, body, sizeof body);
@@ -423,7 +423,7 @@ flood_speech (Peer * peer, gpointer user_data)
     return;
   pages_init (&pages, SERIAL);
   put_headers (&pages);
-  while (send_pages (peer, &pages))
+  while (send_pages (peer, &pages, 200))
     put_packet (&pages, packet);
   pages_clear (&pages);
 }
@@ -445,7 +445,7 @@ flood_tiny_packets (Peer * peer, gpointer user_data)
     packets[i] = packet;
   pages_init (&pages, SERIAL);
   put_headers (&pages);
-  while (send_pages (peer, &pages))
+  while (send_pages (peer, &pages, 200))
     put_packets (&pages, 0, packets, G_N_ELEMENTS (packets));
   pages_clear (&pages);
 }

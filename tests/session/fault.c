@@ -420,6 +420,122 @@ test_idle (void)
   g_assert_nonnull (strstr (end->error->message, "50 ms"));
 }
 
+/* Two sessions on the one network thread, and what they have come to */
+typedef enum
+{
+  KEPT_NOT_YET,
+  KEPT_FED,                     /* the one has been given enough */
+  KEPT_AWAY,                    /* the other keeps the thread */
+  KEPT_LET_GO
+} KeptStage;
+
+typedef struct
+{
+  GMutex lock;
+  GCond cond;
+  KeptStage stage;              /* lock */
+} Kept;
+
+static void
+reach_stage (Kept * self, KeptStage stage)
+{
+  g_mutex_lock (&self->lock);
+  self->stage = stage;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+static void
+wait_for_stage (Kept * self, KeptStage stage)
+{
+  g_mutex_lock (&self->lock);
+  while (self->stage < stage)
+    g_cond_wait (&self->cond, &self->lock);
+  g_mutex_unlock (&self->lock);
+}
+
+/* Answers as soon as the client cannot hear it, and holds it up until it must
+ * think that nothing came. */
+#define KEPT_PACKETS 20
+#define KEPT_TIMEOUT 2000
+
+static void
+answer_unheard (Peer * peer, gpointer user_data)
+{
+  Kept *kept = user_data;
+  guint8 opcode;
+  guint i;
+
+  if (!begin (peer))
+    return;
+  for (i = 0; i < KEPT_PACKETS; i++) {
+    GBytes *frame = peer_read_frame (peer, &opcode);
+
+    g_assert_nonnull (frame);
+    g_bytes_unref (frame);
+  }
+  reach_stage (kept, KEPT_FED);
+  wait_for_stage (kept, KEPT_AWAY);
+  peer_send (peer, 2, " here", 5);
+  g_usleep (KEPT_TIMEOUT * 1100);
+  reach_stage (kept, KEPT_LET_GO);
+  peer_read_until_gone (peer);
+}
+
+static void
+keep_from_it (Peer * peer, gpointer user_data)
+{
+  if (!begin (peer))
+    return;
+  wait_for_stage (user_data, KEPT_FED);
+  peer_send (peer, 2, " stay", 5);
+  peer_read_until_gone (peer);
+}
+
+static void
+on_kept (MoshiSession * session, const MoshiSessionEvent * event,
+    gpointer user_data)
+{
+  if (event->kind != MOSHI_SESSION_TEXT)
+    return;
+  reach_stage (user_data, KEPT_AWAY);
+  wait_for_stage (user_data, KEPT_LET_GO);
+}
+
+/* What lies unread in the socket, since the thread was with another session, is
+ * no silence. */
+static void
+test_kept_away (void)
+{
+  static Kept kept;
+  g_autoptr (PeerServer) other = peer_server_new (keep_from_it, &kept);
+  g_autoptr (PeerServer) server = peer_server_new (answer_unheard, &kept);
+  g_autoptr (Watcher) watcher = watcher_new ();
+  g_autoptr (MoshiSession) keeper = NULL;
+  g_autoptr (MoshiSession) session = NULL;
+  MoshiSessionConfig *config = new_config (peer_server_get_port (other));
+  guint i;
+
+  keeper = moshi_session_new (config, on_kept, NULL, &kept, NULL, NULL);
+  g_assert_nonnull (keeper);
+  moshi_session_config_free (config);
+  moshi_session_open (keeper);
+  config = new_config (peer_server_get_port (server));
+  config->life.idle_timeout = KEPT_TIMEOUT;
+  session = watcher_open (watcher, config);
+  watcher_wait_state (watcher, MOSHI_LIFE_READY);
+  for (i = 0; i < KEPT_PACKETS; i++) {
+    g_autoptr (GBytes) packet = new_packet (i);
+
+    g_assert_true (moshi_session_send (session, packet));
+  }
+  watcher_wait (watcher, MOSHI_SESSION_TEXT, 0);
+  moshi_session_stop (session);
+  moshi_session_stop (keeper);
+  g_assert_cmpuint (watcher_count (watcher, MOSHI_SESSION_FAILED), ==, 0);
+  g_assert_cmpuint (watcher_count (watcher, MOSHI_SESSION_RETRY), ==, 0);
+}
+
 /* A peer that was there and is not tells READ, whatever keeps it away. */
 static void
 lose_then_refuse (Peer * peer, gpointer user_data)
@@ -584,6 +700,7 @@ main (int argc, char **argv)
   g_test_add_func ("/fault/connect-timeout", test_connect_timeout);
   g_test_add_func ("/fault/long-error", test_long_error);
   g_test_add_func ("/fault/idle", test_idle);
+  g_test_add_func ("/fault/kept-away", test_kept_away);
   g_test_add_func ("/fault/lost-for-good", test_lost_for_good);
   g_test_add_func ("/fault/secrets", test_secrets);
   g_test_add_func ("/fault/settings", test_settings);

@@ -122,6 +122,25 @@ test_two_culprits (void)
   close_pair (&other);
 }
 
+/* A flood on a machine so slow that it would take eleven seconds to read what a
+ * fast one reads in one: who cannot get round for long must not have read much
+ * (here 24 KiB/s). */
+static void
+test_slow (void)
+{
+  gsize heard = 0;
+  Pair pair;
+
+  open_pair (&pair);
+  while (!is_shut (&pair)) {
+    talk (&pair, 1024);
+    heard += 1024;
+    g_usleep (40000);
+  }
+  g_assert_cmpuint (heard, <=, 128 * 1024);
+  close_pair (&pair);
+}
+
 /* Whoever gets round may read as much as there is. */
 static void
 test_gets_round (void)
@@ -149,6 +168,7 @@ main (int argc, char **argv)
 #endif
   g_test_add_func ("/guard/culprit", test_culprit);
   g_test_add_func ("/guard/two-culprits", test_two_culprits);
+  g_test_add_func ("/guard/slow", test_slow);
   g_test_add_func ("/guard/gets-round", test_gets_round);
   return g_test_run ();
 }

@@ -9,6 +9,9 @@
 /* Messages sent in one turn of the loop that all sessions share */
 #define MAX_BURST 8
 
+/* What a turn or two of the loop may take, in µs */
+#define TIME_TO_READ (10 * G_TIME_SPAN_MILLISECOND)
+
 /* Messages received between two looks at the network's round trip */
 #define LOOK_EVERY 16
 
@@ -578,17 +581,34 @@ give_up_first_message (MoshiSession * self)
   moshi_course_handle (self, MOSHI_LIFE_REFUSED);
 }
 
+/* What has come is no silence because this thread was with other sessions, or
+ * not running at all. So it is read first; but once, for a flood would put a
+ * time-out off for ever. */
+static gboolean
+let_read_first (MoshiSession * self, gint64 now)
+{
+  if (self->link == NULL || !moshi_link_can_read (self->link))
+    return FALSE;
+  self->timer_late = TRUE;
+  arm_timer (self, now + TIME_TO_READ);
+  return TRUE;
+}
+
 static gboolean
 on_timer (gpointer user_data)
 {
   MoshiSession *self = user_data;
   gint64 now = g_get_monotonic_time ();
   gint64 deadline = get_deadline (self);
+  gboolean late = self->timer_late;
 
+  self->timer_late = FALSE;
   if (deadline > now) {
     arm_timer (self, deadline);
     return G_SOURCE_CONTINUE;
   }
+  if (deadline >= 0 && !late && let_read_first (self, now))
+    return G_SOURCE_CONTINUE;
   /* Not again before there is another deadline. */
   arm_timer (self, -1);
   if (deadline < 0)

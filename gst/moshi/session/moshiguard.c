@@ -22,7 +22,9 @@
  * What has been read is what counts, not what has come: a thread that waits for
  * something else, an application's answer about a certificate say, reads
  * nothing, while the answers of healthy servers pile up. And what such a server
- * may have to say at once after a stall is less than %MUCH.
+ * may have to say at once after a stall is less than %MUCH. With time less will
+ * do, half as much each second: a machine may be too slow to read so much before
+ * the other sessions' time-outs end.
  *
  * The thread lives while there are connections, and holds nothing but the list.
  */
@@ -119,13 +121,20 @@ MOSHI_REQUIRES (the_lock)
   }
 }
 
-/* FALSE when none has said much. */
+/* 256, 128, 64, 32 and at last 16 KiB, which is 2 s of that speech */
+static guint64
+get_much (guint missed)
+{
+  return MUCH >> MIN (missed / PATIENCE - 1, 4);
+}
+
+/* FALSE when none has said so much. */
 static gboolean
-shut_down_busiest_locked (void)
+shut_down_busiest_locked (guint64 much)
 MOSHI_REQUIRES (the_lock)
 {
   Guarded *busiest = NULL;
-  guint64 most = MUCH;
+  guint64 most = much;
   guint i;
 
   for (i = 0; i < the_list->len; i++) {
@@ -160,7 +169,8 @@ look (gpointer data)
       beats = the_beats;
       missed = 0;
       note_read_locked ();
-    } else if (++missed >= PATIENCE && shut_down_busiest_locked ()) {
+    } else if (++missed >= PATIENCE
+        && shut_down_busiest_locked (get_much (missed))) {
       missed = 0;
       note_read_locked ();
     }

@@ -671,6 +671,21 @@ on_output (GObject * stream, gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
+/**
+ * moshi_link_can_read:
+ * @self: a link
+ *
+ * Returns: whether something has come, or the end, that is not read yet
+ */
+gboolean
+moshi_link_can_read (MoshiLink * self)
+{
+  return moshi_link_is_open (self)
+      && g_pollable_input_stream_is_readable (G_POLLABLE_INPUT_STREAM
+      (g_io_stream_get_input_stream (soup_websocket_connection_get_io_stream
+              (self->ws))));
+}
+
 static GPollableOutputStream *
 get_output (MoshiLink * self)
 {

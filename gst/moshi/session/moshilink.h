@@ -71,6 +71,7 @@ MoshiLink *moshi_link_new (MoshiStrand * strand,
 void moshi_link_free (MoshiLink * self);
 gboolean moshi_link_is_open (MoshiLink * self);
 guint moshi_link_get_round_trip (MoshiLink * self);
+gboolean moshi_link_can_read (MoshiLink * self);
 gboolean moshi_link_can_write (MoshiLink * self);
 void moshi_link_want_write (MoshiLink * self);
 void moshi_link_send (MoshiLink * self, GBytes * message);

@@ -45,6 +45,7 @@ struct _MoshiSession
   gboolean headers_due;         /* the first message of a stream has them */
   GSource *timer;
   gint64 timer_due;             /* when it goes off, -1 = never */
+  gboolean timer_late;          /* it waits for what has come to be read */
   MoshiFault *fault;            /* why the last attempt or connection ended */
   MoshiLifeState state;         /* as last emitted */
   gboolean was_lost;            /* the next session follows a lost one */
