@@ -110,6 +110,7 @@ assert_undisturbed (Harness * self)
 static void
 assert_contiguous (Harness * self)
 {
+  harness_wait_buffers (self, self->out, 1);
   harness_lock (self);
   harness_assert_contiguous (self->out, 24000, 2, 0);
   harness_unlock (self);

@@ -536,6 +536,91 @@ test_kept_away (void)
   g_assert_cmpuint (watcher_count (watcher, MOSHI_SESSION_RETRY), ==, 0);
 }
 
+/* On a machine so slow that it takes seconds for what a server has to say at once,
+ * that is still no flood. */
+#define AT_ONCE 100
+#define TIME_FOR_ONE 60000
+
+static void
+say_at_once (Peer * peer, gpointer user_data)
+{
+  static const gchar piece[1000] = " and";
+  guint i;
+
+  if (!begin (peer))
+    return;
+  for (i = 0; i < AT_ONCE; i++)
+    peer_send (peer, 2, piece, sizeof piece);
+  peer_read_until_gone (peer);
+}
+
+static void
+hear_slowly (MoshiSession * session, const MoshiSessionEvent * event,
+    gpointer user_data)
+{
+  if (event->kind == MOSHI_SESSION_TEXT)
+    g_usleep (TIME_FOR_ONE);
+  watcher_on_event (session, event, user_data);
+}
+
+static MoshiSession *
+open_slowly (Watcher * watcher, PeerServer * server)
+{
+  MoshiSessionConfig *config = new_config (peer_server_get_port (server));
+  MoshiSession *session = moshi_session_new (config, hear_slowly, NULL,
+      watcher_ref (watcher), (GDestroyNotify) watcher_unref, NULL);
+
+  g_assert_nonnull (session);
+  moshi_session_config_free (config);
+  moshi_session_open (session);
+  return session;
+}
+
+static void
+test_slow_machine (void)
+{
+  g_autoptr (PeerServer) server = peer_server_new (say_at_once, NULL);
+  g_autoptr (Watcher) watcher = watcher_new ();
+  g_autoptr (MoshiSession) session = open_slowly (watcher, server);
+
+  watcher_wait (watcher, MOSHI_SESSION_TEXT, AT_ONCE - 1);
+  moshi_session_stop (session);
+  g_assert_cmpuint (watcher_count (watcher, MOSHI_SESSION_FAILED), ==, 0);
+  g_assert_cmpuint (watcher_count (watcher, MOSHI_SESSION_RETRY), ==, 0);
+}
+
+/* And 8 MiB at once are one, of however few messages; here with words between
+ * them, for which the machine takes its time. */
+#define MUCH (200 * 1024)
+
+static void
+say_too_much (Peer * peer, gpointer user_data)
+{
+  g_autofree guint8 *much = g_malloc0 (MUCH);
+
+  if (!begin (peer))
+    return;
+  while (peer_is_there (peer)) {
+    peer_send (peer, 77, much, MUCH);
+    peer_send (peer, 2, " and", 4);
+  }
+}
+
+static void
+test_too_much (void)
+{
+  g_autoptr (PeerServer) server = peer_server_new (say_too_much, NULL);
+  g_autoptr (Watcher) watcher = watcher_new ();
+  g_autoptr (MoshiSession) session = open_slowly (watcher, server);
+  const Seen *end = watcher_wait_end (watcher);
+
+  g_assert_error (end->error, MOSHI_ERROR, MOSHI_ERROR_LOST);
+  g_assert_nonnull (strstr (end->error->message, "faster than"));
+  g_assert_cmpuint (watcher_count (watcher, MOSHI_SESSION_TEXT), >, 20);
+  /* 40, and the first ones, before which it gets round */
+  g_assert_cmpuint (watcher_count (watcher, MOSHI_SESSION_TEXT), <=, 50);
+}
+
 /* A peer that was there and is not tells READ, whatever keeps it away. */
 static void
 lose_then_refuse (Peer * peer, gpointer user_data)
@@ -701,6 +786,8 @@ main (int argc, char **argv)
   g_test_add_func ("/fault/long-error", test_long_error);
   g_test_add_func ("/fault/idle", test_idle);
   g_test_add_func ("/fault/kept-away", test_kept_away);
+  g_test_add_func ("/fault/slow-machine", test_slow_machine);
+  g_test_add_func ("/fault/too-much", test_too_much);
   g_test_add_func ("/fault/lost-for-good", test_lost_for_good);
   g_test_add_func ("/fault/secrets", test_secrets);
   g_test_add_func ("/fault/settings", test_settings);

@@ -12,6 +12,7 @@ typedef struct
 {
   GSocketConnection *ours;      /* guarded */
   GSocketConnection *peer;
+  gint told;                    /* bytes, as the link counts */
 } Pair;
 
 static void
@@ -30,7 +31,8 @@ open_pair (Pair * self)
   /* Room for what is not read: more than a flood needs to be one */
   g_assert_true (g_socket_set_option (g_socket_connection_get_socket
           (self->ours), SOL_SOCKET, SO_RCVBUF, 4 * 1024 * 1024, NULL));
-  moshi_guard_add (g_socket_connection_get_socket (self->ours));
+  self->told = 0;
+  moshi_guard_add (g_socket_connection_get_socket (self->ours), &self->told);
 }
 
 static void
@@ -141,6 +143,25 @@ test_slow (void)
   close_pair (&pair);
 }
 
+/* As slow, but somebody was told of most of it, and of a bit more than there was */
+static void
+test_told (void)
+{
+  const gint64 until = g_get_monotonic_time () + 6 * G_USEC_PER_SEC;
+  Pair pair;
+
+  open_pair (&pair);
+  while (g_get_monotonic_time () < until) {
+    talk (&pair, 1024);
+    g_atomic_int_add (&pair.told, 1088);
+    g_usleep (40000);
+  }
+  g_assert_false (is_shut (&pair));
+  /* Of these nobody is told. */
+  flood (&pair);
+  close_pair (&pair);
+}
+
 /* Whoever gets round may read as much as there is. */
 static void
 test_gets_round (void)
@@ -169,6 +190,7 @@ main (int argc, char **argv)
   g_test_add_func ("/guard/culprit", test_culprit);
   g_test_add_func ("/guard/two-culprits", test_two_culprits);
   g_test_add_func ("/guard/slow", test_slow);
+  g_test_add_func ("/guard/told", test_told);
   g_test_add_func ("/guard/gets-round", test_gets_round);
   return g_test_run ();
 }

@@ -21,10 +21,11 @@
  *
  * What has been read is what counts, not what has come: a thread that waits for
  * something else, an application's answer about a certificate say, reads
- * nothing, while the answers of healthy servers pile up. And what such a server
- * may have to say at once after a stall is less than %MUCH. With time less will
- * do, half as much each second: a machine may be too slow to read so much before
- * the other sessions' time-outs end.
+ * nothing, while the answers of healthy servers pile up. Nor does what the link
+ * is told of count, which it has bounds for: a healthy server may have much to say
+ * at once after a stall, and a slow machine needs its time for that. With time
+ * less will do, half as much each second: a machine may be too slow to read %MUCH
+ * before the other sessions' time-outs end.
  *
  * The thread lives while there are connections, and holds nothing but the list.
  */
@@ -34,14 +35,14 @@
 #define LOOK_EVERY (250 * G_TIME_SPAN_MILLISECOND)
 #define PATIENCE 4
 
-/* What a flood is at least, in bytes: half a minute of speech at 64 kbit/s, which
- * a slow machine may need its time for */
+/* What a flood is at least, in bytes */
 #define MUCH (256 * 1024)
 
 typedef struct
 {
   GSocket *socket;
-  guint64 read;                 /* bytes, when the thread last got round */
+  const gint *told;             /* atomic: bytes, modulo 2^32 */
+  guint32 unheard;              /* likewise, when the thread last got round */
   gboolean shut;
 } Guarded;
 
@@ -98,18 +99,20 @@ moshi_guard_shut_down (GSocket * socket)
 #endif
 }
 
-/* What of that the network thread has taken from the kernel */
-static guint64
-count_read (GSocket * socket)
+/* What of that the network thread has taken from the kernel, but the link was not
+ * told of; in bytes, modulo 2^32 */
+static guint32
+count_unheard (const Guarded * self)
 {
-  guint64 received = moshi_guard_count_received (socket);
-  gssize waiting = g_socket_get_available_bytes (socket);
+  guint64 received = moshi_guard_count_received (self->socket);
+  gssize waiting = g_socket_get_available_bytes (self->socket);
 
-  return received - MIN (received, (guint64) MAX (waiting, 0));
+  return (guint32) (received - MIN (received, (guint64) MAX (waiting, 0)))
+      - (guint32) g_atomic_int_get (self->told);
 }
 
 static void
-note_read_locked (void)
+note_unheard_locked (void)
 MOSHI_REQUIRES (the_lock)
 {
   guint i;
@@ -117,30 +120,30 @@ MOSHI_REQUIRES (the_lock)
   for (i = 0; i < the_list->len; i++) {
     Guarded *guarded = &g_array_index (the_list, Guarded, i);
 
-    guarded->read = count_read (guarded->socket);
+    guarded->unheard = count_unheard (guarded);
   }
 }
 
-/* 256, 128, 64, 32 and at last 16 KiB, which is 2 s of that speech */
-static guint64
+/* 256, 128, 64, 32 and at last 16 KiB */
+static guint
 get_much (guint missed)
 {
   return MUCH >> MIN (missed / PATIENCE - 1, 4);
 }
 
-/* FALSE when none has said so much. */
+/* FALSE when none has said so much. (What was told may be more than was read, as
+ * it is counted generously: then the difference is less than nothing.) */
 static gboolean
-shut_down_busiest_locked (guint64 much)
+shut_down_busiest_locked (guint much)
 MOSHI_REQUIRES (the_lock)
 {
   Guarded *busiest = NULL;
-  guint64 most = much;
+  gint most = (gint) much;
   guint i;
 
   for (i = 0; i < the_list->len; i++) {
     Guarded *guarded = &g_array_index (the_list, Guarded, i);
-    guint64 now = count_read (guarded->socket);
-    guint64 more = now - MIN (now, guarded->read);
+    gint more = (gint) (count_unheard (guarded) - guarded->unheard);
 
     if (more > most && !guarded->shut) {
       most = more;
@@ -168,11 +171,11 @@ look (gpointer data)
     if (the_beats != beats) {
       beats = the_beats;
       missed = 0;
-      note_read_locked ();
+      note_unheard_locked ();
     } else if (++missed >= PATIENCE
         && shut_down_busiest_locked (get_much (missed))) {
       missed = 0;
-      note_read_locked ();
+      note_unheard_locked ();
     }
   }
   g_clear_pointer (&the_list, g_array_unref);
@@ -183,14 +186,17 @@ look (gpointer data)
 /**
  * moshi_guard_add:
  * @socket: of a connection; not closed before moshi_guard_remove()
+ * @told: (atomic): how many of the bytes read on it were messages somebody was
+ *     told of, with what was around them; modulo 2^32, valid as long
  *
  * Network thread.
  */
 void
-moshi_guard_add (GSocket * socket)
+moshi_guard_add (GSocket * socket, const gint * told)
 {
-  Guarded guarded = { socket, count_read (socket), FALSE };
+  Guarded guarded = { socket, told, 0, FALSE };
 
+  guarded.unheard = count_unheard (&guarded);
   g_mutex_lock (&the_lock);
   the_beats++;
   if (the_list == NULL) {

@@ -5,7 +5,7 @@
 
 G_BEGIN_DECLS
 
-void moshi_guard_add (GSocket * socket);
+void moshi_guard_add (GSocket * socket, const gint * told);
 void moshi_guard_remove (GSocket * socket);
 gboolean moshi_guard_has_shut (GSocket * socket);
 void moshi_guard_beat (void);

@@ -54,6 +54,13 @@
  * server that answers what it is given as fast as it can sends a thousand. */
 #define MAX_BURST 6000
 
+/* And bytes of them, beside one message of the longest */
+#define MAX_BURST_BYTES (4 * 1024 * 1024)
+
+/* What WebSocket (RFC 6455 section 5.2) and TLS (RFC 8446 section 5.2, RFC 5246
+ * section 6.2) put around a message, in bytes; more rather than less */
+#define AROUND 64
+
 struct _MoshiLink
 {
   guint refs;
@@ -82,6 +89,8 @@ struct _MoshiLink
   GSource *linger_source;
   gboolean watched;             /* while there is a connection */
   guint burst;                  /* messages since it last looked */
+  gsize burst_bytes;            /* of them */
+  gint told;                    /* atomic: bytes, of them all; for the guard */
   gboolean fresh;               /* one has come since then */
   guint64 bytes_then;           /* that had come when it saw the last one */
   gboolean bounded;             /* libsoup has a bound for a message */
@@ -314,6 +323,17 @@ get_tcp_info (MoshiLink * self, struct tcp_info *info, gsize needed)
 }
 #endif
 
+/* Counts what has come. FALSE when it is too much at once. */
+static gboolean
+count_message (MoshiLink * self, gsize size)
+{
+  self->burst++;
+  self->burst_bytes += size;
+  (void) g_atomic_int_add (&self->told, (gint) size + AROUND);
+  return self->burst < MAX_BURST
+      && self->burst_bytes <= (gsize) MAX_BURST_BYTES + self->max_message;
+}
+
 static void
 on_ws_message (SoupWebsocketConnection * ws, gint type, GBytes * message,
     gpointer user_data)
@@ -321,11 +341,12 @@ on_ws_message (SoupWebsocketConnection * ws, gint type, GBytes * message,
   MoshiLink *self = user_data;
 
   self->fresh = TRUE;
-  if (++self->burst == MAX_BURST)
-    shut_down (self);
   if (self->flooded)
     return;
-
+  if (!count_message (self, g_bytes_get_size (message))) {
+    shut_down (self);
+    return;
+  }
   if (!self->detached && !self->ended)
     self->callbacks.message (self, message, type == SOUP_WEBSOCKET_DATA_TEXT,
         self->user_data);
@@ -419,6 +440,7 @@ on_watch (gpointer user_data)
 
   moshi_guard_beat ();
   self->burst = 0;
+  self->burst_bytes = 0;
   if (is_endless (self) && !self->flooded) {
     g_clear_error (&self->error);
     self->error = g_error_new (SOUP_WEBSOCKET_ERROR,
@@ -434,7 +456,7 @@ static void
 start_watch (MoshiLink * self)
 {
   if (self->socket != NULL)
-    moshi_guard_add (self->socket);
+    moshi_guard_add (self->socket, &self->told);
   self->watched = TRUE;
   moshi_strand_add_pulse (self->strand, on_watch, self);
 }
