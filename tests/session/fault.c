@@ -621,6 +621,39 @@ test_too_much (void)
   g_assert_cmpuint (watcher_count (watcher, MOSHI_SESSION_TEXT), <=, 50);
 }
 
+/* Who is told of a retry and wants none gets none, even if its time comes first. */
+static void
+stop_at_retry (MoshiSession * session, const MoshiSessionEvent * event,
+    gpointer user_data)
+{
+  if (event->kind == MOSHI_SESSION_RETRY) {
+    moshi_session_stop (session);
+    g_usleep ((event->delay + 10) * 1000);
+  }
+  watcher_on_event (session, event, user_data);
+}
+
+static void
+test_stop_at_retry (void)
+{
+  g_autoptr (PeerServer) server = peer_server_new (drop_session, NULL);
+  g_autoptr (Watcher) watcher = watcher_new ();
+  MoshiSessionConfig *config = new_config (peer_server_get_port (server));
+  MoshiSession *session;
+
+  config->life.resume = TRUE;
+  config->life.retries = 5;
+  config->life.backoff_max = 10;
+  session = moshi_session_new (config, stop_at_retry, NULL,
+      watcher_ref (watcher), (GDestroyNotify) watcher_unref, NULL);
+  moshi_session_config_free (config);
+  moshi_session_open (session);
+  watcher_wait (watcher, MOSHI_SESSION_RETRY, 0);
+  moshi_session_unref (session);
+  wait_until_threads_are_gone ();
+  g_assert_cmpuint (peer_server_get_connections (server), ==, 1);
+}
+
 /* A peer that was there and is not tells READ, whatever keeps it away. */
 static void
 lose_then_refuse (Peer * peer, gpointer user_data)
@@ -766,6 +799,9 @@ main (int argc, char **argv)
 {
   guint i;
 
+  /* Another one may ask a thread of its own first, and an attempt that should not
+   * be made would seldom get as far as the server. */
+  g_setenv ("GIO_USE_PROXY_RESOLVER", "dummy", TRUE);
   session_test_init (&argc, &argv);
   for (i = 0; i < G_N_ELEMENTS (http_cases); i++) {
     g_autofree gchar *path = g_strconcat ("/fault/http/", http_cases[i].name,
@@ -788,6 +824,7 @@ main (int argc, char **argv)
   g_test_add_func ("/fault/kept-away", test_kept_away);
   g_test_add_func ("/fault/slow-machine", test_slow_machine);
   g_test_add_func ("/fault/too-much", test_too_much);
+  g_test_add_func ("/fault/stop-at-retry", test_stop_at_retry);
   g_test_add_func ("/fault/lost-for-good", test_lost_for_good);
   g_test_add_func ("/fault/secrets", test_secrets);
   g_test_add_func ("/fault/settings", test_settings);

@@ -603,6 +603,11 @@ on_timer (gpointer user_data)
   gboolean late = self->timer_late;
 
   self->timer_late = FALSE;
+  /* Its end is on the way, and there is no new attempt before it. */
+  if (moshi_session_is_stopped (self)) {
+    arm_timer (self, -1);
+    return G_SOURCE_CONTINUE;
+  }
   if (deadline > now) {
     arm_timer (self, deadline);
     return G_SOURCE_CONTINUE;

@@ -106,6 +106,24 @@ moshi_session_leave_callback (MoshiSession * self)
   g_mutex_unlock (&self->lock);
 }
 
+/**
+ * moshi_session_is_stopped:
+ * @self: a session
+ *
+ * Returns: whether moshi_session_stop() was called, which the strand may not have
+ *     come to know of
+ */
+gboolean
+moshi_session_is_stopped (MoshiSession * self)
+{
+  gboolean stopped;
+
+  g_mutex_lock (&self->lock);
+  stopped = self->stopped;
+  g_mutex_unlock (&self->lock);
+  return stopped;
+}
+
 /* Commands */
 
 static gboolean

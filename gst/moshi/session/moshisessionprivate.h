@@ -59,6 +59,7 @@ struct _MoshiSession
 
 gboolean moshi_session_enter_callback (MoshiSession * self);
 void moshi_session_leave_callback (MoshiSession * self);
+gboolean moshi_session_is_stopped (MoshiSession * self);
 
 /* The strand's side */
 void moshi_course_begin (MoshiSession * self);
