@@ -225,7 +225,7 @@ test_link_live_for_good (void)
   if (skip_without_link ())
     return;
   answers_init_config (&config);
-  self = new_live (&config, "idle-timeout=500 connect-timeout=300 retries=2");
+  self = new_live (&config, "idle-timeout=1000 connect-timeout=1000 retries=2");
   begin_live (self);
   g_assert_true (set_link (FALSE));
   gst_message_unref (harness_wait_error (self, GST_RESOURCE_ERROR,
@@ -273,7 +273,7 @@ test_link_batch_for_good (void)
     return;
   answers_init_config (&config);
   config.speed = 8;
-  self = new_file (&config, "idle-timeout=300 connect-timeout=300 retries=2");
+  self = new_file (&config, "idle-timeout=1000 connect-timeout=1000 retries=2");
   harness_set_state (self, GST_STATE_PLAYING);
   harness_wait_bytes (self, self->out, 48000);
   g_assert_true (set_link (FALSE));

@@ -310,6 +310,66 @@ test_timers (void)
   wait_until_threads_are_gone ();
 }
 
+/* A timer that another thread attaches while it is being asked what there is to
+ * wait for, and after it has been asked about such as this one */
+
+typedef struct
+{
+  GSource source;
+  gint *asked;                  /* atomic */
+  gint *attached;               /* atomic */
+} Asker;
+
+static gboolean
+ask (GSource * source, gint * timeout)
+{
+  Asker *self = (Asker *) source;
+
+  *timeout = -1;
+  if (g_atomic_int_compare_and_exchange (self->asked, FALSE, TRUE))
+    wait_for (self->attached, TRUE);
+  return FALSE;
+}
+
+static gboolean
+attach_asker (gpointer data)
+{
+  g_source_attach (data, g_main_context_get_thread_default ());
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+on_time (gpointer data)
+{
+  g_atomic_int_inc ((gint *) data);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+test_attached_meanwhile (void)
+{
+  static GSourceFuncs funcs = { ask, NULL, NULL, NULL };
+  MoshiStrand *strand = moshi_strand_new (NULL);
+  GSource *source = g_source_new (&funcs, sizeof (Asker));
+  GSource *timer = g_timeout_source_new (20);
+  gint asked = FALSE, attached = FALSE, n = 0;
+
+  ((Asker *) source)->asked = &asked;
+  ((Asker *) source)->attached = &attached;
+  moshi_strand_invoke (strand, attach_asker, source, NULL);
+  wait_for (&asked, TRUE);
+  g_source_set_priority (timer, G_PRIORITY_HIGH);
+  g_source_set_callback (timer, on_time, &n, NULL);
+  g_source_attach (timer, moshi_strand_get_context (strand));
+  g_atomic_int_set (&attached, TRUE);
+  wait_for (&n, 1);
+  g_source_destroy (source);
+  g_source_unref (source);
+  g_source_unref (timer);
+  moshi_strand_unref (strand);
+  wait_until_threads_are_gone ();
+}
+
 /* --- guests ----------------------------------------------------------------- */
 
 static gboolean
@@ -544,6 +604,7 @@ main (int argc, char **argv)
   g_test_add_func ("/strand/same-descriptor", test_same_descriptor);
   g_test_add_func ("/strand/fair", test_fair);
   g_test_add_func ("/strand/timers", test_timers);
+  g_test_add_func ("/strand/attached-meanwhile", test_attached_meanwhile);
   g_test_add_func ("/strand/guest", test_guest);
   g_test_add_func ("/strand/guest-attaches", test_guest_attaches);
   g_test_add_func ("/strand/alone", test_alone);

@@ -70,6 +70,7 @@ struct _MoshiStrand
   GArray *fds;                  /* of GPollFD: what it waits for */
   GArray *watched;              /* of GPollFD: what is watched of that */
   gint64 due;                   /* its next turn in any case, -1 = none */
+  GPollFD waker;                /* what the context is woken by */
 };
 
 struct _MoshiNetwork
@@ -118,10 +119,14 @@ static MoshiNetwork *the_network MOSHI_GUARDED_BY (the_lock);
 static void
 init_strand (MoshiStrand * self)
 {
+  gint timeout;
+
   self->refs = 1;
   /* Sources attached while nobody has it are to wake who waits for it. */
   self->context =
       g_main_context_new_with_flags (G_MAIN_CONTEXT_FLAGS_OWNERLESS_POLLING);
+  /* All it waits for before there are sources */
+  g_main_context_query (self->context, G_MAXINT, &timeout, &self->waker, 1);
   g_mutex_init (&self->lock);
   self->fds = g_array_new (FALSE, FALSE, sizeof (GPollFD));
   self->watched = g_array_new (FALSE, FALSE, sizeof (GPollFD));
@@ -137,8 +142,23 @@ clear_strand (MoshiStrand * self)
   g_array_unref (self->watched);
 }
 
+static gboolean
+was_woken (MoshiStrand * self)
+{
+  guint i;
+
+  for (i = 0; i < self->fds->len; i++) {
+    const GPollFD *fd = &g_array_index (self->fds, GPollFD, i);
+
+    if (fd->fd == self->waker.fd)
+      return fd->revents != 0;
+  }
+  return FALSE;
+}
+
 /* One round of a context. FALSE when nothing was ready: then it is known what it
- * waits for. */
+ * waits for, unless it was woken, by a thread that has attached something for
+ * later. */
 static gboolean
 run_round (MoshiStrand * self, gint * timeout)
 {
@@ -203,14 +223,14 @@ list_strand (MoshiNetwork * network, MoshiStrand * self)
 static void
 take_turn (MoshiNetwork * network, MoshiStrand * self)
 {
-  gboolean ready = TRUE;
+  gboolean more = TRUE;
   gint timeout = 0;
   guint i;
 
   go_in (self);
-  for (i = 0; i < MAX_ROUNDS && ready; i++)
-    ready = run_round (self, &timeout);
-  if (ready)
+  for (i = 0; i < MAX_ROUNDS && more; i++)
+    more = run_round (self, &timeout) || was_woken (self);
+  if (more)
     self->due = 0;
   else
     set_watch (network, self, timeout);
