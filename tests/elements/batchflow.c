@@ -613,7 +613,7 @@ test_drain_timeout (void)
 
   init_config (&config);
   config.faults = faults;
-  self = new_source (&config, "drain-timeout=1000 tail=500");
+  self = new_source (&config, "drain-timeout=4000 tail=500");
   harness_set_state (self, GST_STATE_PLAYING);
   push_ms (self, 0, 2000);
   harness_push_eos (self);
