@@ -619,6 +619,7 @@ test_too_much (void)
   g_assert_cmpuint (watcher_count (watcher, MOSHI_SESSION_TEXT), >, 20);
   /* 40, and the first ones, before which it gets round */
   g_assert_cmpuint (watcher_count (watcher, MOSHI_SESSION_TEXT), <=, 50);
+  moshi_session_stop (session);
 }
 
 /* Who is told of a retry and wants none gets none, even if its time comes first. */
